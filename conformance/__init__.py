@@ -1,0 +1,1 @@
+"""What is claimed of a recurrent layer, and the judging of it."""

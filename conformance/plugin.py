@@ -1,0 +1,186 @@
+"""pytest options, fixtures, header and summary of the conformance suite.
+
+Loaded with ``addopts = -p conformance.plugin``, so that ``pytest --backend X`` knows its options wherever it is called.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+
+import golden
+from backends import BACKENDS, Backend, BackendError, describe, load
+from conformance.search import Subject, Tally
+
+PROFILES = {"quick": 1, "thorough": 20}
+"""How many times the quick number of cases each profile judges."""
+
+QUICK_EXAMPLES = 10
+
+SUITE = Path(__file__).resolve().parent
+
+BACKENDS_KEY: pytest.StashKey[dict[str, Backend]] = pytest.StashKey()
+MISSING_KEY: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the suite."""
+    group = parser.getgroup("touchstone", "conformance of recurrent layers")
+    group.addoption(
+        "--backend",
+        action="append",
+        metavar="NAME",
+        help="judge this backend: one of " + ", ".join(BACKENDS) + ", or package.module:attribute (repeatable)",
+    )
+    group.addoption("--profile", choices=list(PROFILES), default="quick", help="how many cases to judge: %(choices)s")
+    group.addoption("--case", metavar="FILE", help="judge this saved case in place of generated ones")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the chosen backends, or those that this environment has; set Hypothesis's profile."""
+    config.addinivalue_line("markers", "each_dtype: one test for each dtype that the backend claims")
+    config.addinivalue_line("markers", "vectors(where): only those vectors of the documents for which it is true")
+    config.stash[BACKENDS_KEY], config.stash[MISSING_KEY] = _load(config.getoption("--backend"), _is_judging(config))
+    thorough = config.getoption("--profile") == "thorough"
+    hypothesis.settings.register_profile(
+        "touchstone",
+        max_examples=QUICK_EXAMPLES * PROFILES[config.getoption("--profile")],
+        deadline=None,
+        # The same cases in every run, unless a seed asks for others: a verdict should not depend on luck.
+        derandomize=config.getoption("--hypothesis-seed", None) is None,
+        database=None,
+        report_multiple_bugs=False,
+        # Climbing towards larger errors takes half of the cases, and breadth finds more in a few.
+        phases=set(hypothesis.Phase) if thorough else set(hypothesis.Phase) - {hypothesis.Phase.target},
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+
+
+def _load(chosen: list[str] | None, judging: bool) -> tuple[dict[str, Backend], dict[str, str]]:
+    """The backends to judge, by what chose them, and why the others are missing."""
+    found, missing = {}, {}
+    for spec in chosen or (BACKENDS if judging else ()):
+        try:
+            found[spec] = load(spec)
+        except BackendError as error:
+            if chosen:
+                raise pytest.UsageError(str(error)) from error
+            missing[spec] = str(error)
+    return found, missing
+
+
+def _is_judging(config: pytest.Config) -> bool:
+    """Whether the suite itself is among what pytest was asked to run: importing frameworks takes seconds."""
+    asked = [(config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args]
+    return any(SUITE.is_relative_to(path) or path.is_relative_to(SUITE) for path in asked)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each backend and cell; for each dtype too where the test is marked ``each_dtype``.
+
+    A test that takes a ``vector`` too runs for each backend and vector of the documents.
+    """
+    backends = metafunc.config.stash[BACKENDS_KEY].items()
+    if "vector" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("vectors")
+        pairs = [
+            (vector, Subject(backend, spec, vector.layer.cell, ("float32",)))
+            for spec, backend in backends
+            for vector in golden.vectors()
+            if marker is None or marker.kwargs["where"](vector)
+        ]
+        ids = [f"{subject.backend.name}-{vector.document}-{vector.id}" for vector, subject in pairs]
+        metafunc.parametrize(("vector", "subject"), pairs, ids=ids)
+    elif "subject" in metafunc.fixturenames:
+        each_dtype = metafunc.definition.get_closest_marker("each_dtype") is not None
+        subjects = [
+            Subject(backend, spec, cell, dtypes)
+            for spec, backend in backends
+            for cell in backend.capabilities.cells
+            for dtypes in (zip(backend.capabilities.dtypes) if each_dtype else [backend.capabilities.dtypes])
+        ]
+        metafunc.parametrize("subject", subjects, ids=str)
+
+
+@pytest.fixture
+def tally() -> Tally:
+    """Counts what a test judges; the report of the test carries it."""
+    return Tally()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give the report of a test what it judged, in plain data, so that it passes from worker to controller."""
+    report = yield
+    arguments = getattr(item, "funcargs", {})
+    if call.when == "call" and "tally" in arguments:
+        subject = arguments["subject"]
+        judged = {"backend": subject.backend.name, "cell": str(subject.cell), "dtypes": list(subject.dtypes)}
+        report.user_properties.append(("touchstone", {**judged, **asdict(arguments["tally"])}))
+    return report
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Which backends are judged, and which are not and why."""
+    if not config.stash[BACKENDS_KEY] and not config.stash[MISSING_KEY]:
+        return []
+    lines = [f"touchstone: profile {config.getoption('--profile')}, numpy {np.__version__}"]
+    for backend in config.stash[BACKENDS_KEY].values():
+        lines.append(f"judged: {backend.name} ({describe(backend) or 'no description'})")
+    return lines + [f"not judged: {reason}" for reason in config.stash[MISSING_KEY].values()]
+
+
+@dataclass
+class Summary:
+    """What was judged of one backend."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    bits: dict[str, float] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, report: pytest.TestReport, judged: dict[str, Any]) -> None:
+        """Count one claim about one cell."""
+        self.outcomes[report.outcome] += 1
+        self.counts.update({name: judged[name] for name in ("cases", "elements", "uninformative")})
+        if judged["bits"] is not None and len(judged["dtypes"]) == 1:
+            (dtype,) = judged["dtypes"]
+            self.bits[dtype] = min(judged["bits"], self.bits.get(dtype, np.inf))
+        if report.skipped and isinstance(report.longrepr, tuple):
+            self.reasons[report.longrepr[2].removeprefix("Skipped: ")] += 1
+
+    def lines(self, name: str) -> Iterator[str]:
+        """The summary in words."""
+        yield (
+            f"{name}: {self.outcomes['passed']} claims hold, {self.outcomes['failed']} do not;"
+            f" {self.counts['cases']} cases and {self.counts['elements']} elements judged,"
+            f" {self.counts['uninformative']} cases uninformative"
+        )
+        if self.bits:
+            yield "  effective bits: " + ", ".join(f"{dtype} {bits:.1f}" for dtype, bits in self.bits.items())
+        for reason, times in self.reasons.most_common():
+            yield f"  not judged: {reason} ({times})"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What was judged, by backend, and what was not and why."""
+    summaries: dict[str, Summary] = defaultdict(Summary)
+    for outcome in ("passed", "failed", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, judged in report.user_properties:
+                if name == "touchstone":
+                    summaries[judged["backend"]].add(report, judged)
+    if summaries:
+        terminalreporter.section("touchstone")
+    for name, summary in summaries.items():
+        for line in summary.lines(name):
+            terminalreporter.write_line(line)

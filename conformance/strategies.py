@@ -1,0 +1,210 @@
+"""Hypothesis strategies for cases within the capabilities of a backend.
+
+Cases are constructed, never filtered. What can differ between two implementations is an index, an axis, a gate, a slot,
+a flag, a length or a magnitude; so no two of these are equal by accident:
+
+- B, T, I and H differ from one another, unless a coincidence is drawn; each of them is 1 now and then, and now and then
+  next to a number that kernels block by;
+- every gate, direction, layer, row, step and state slot has numbers of its own;
+- lengths are unsorted, with T, 1 and (where it is claimed) 0 among them, and none equal to T now and then;
+- inputs, weights, biases and states have magnitudes of their own, from lost in rounding to saturating every gate.
+
+A number is one byte of Hypothesis's own choice sequence, ``byte / 128 * scale``: exact in every dtype, and it shrinks
+to 0, 1/128, -1/128, ... Dense numbers add a fixed fraction below the byte, another one at each position, so that all
+the bits of the dtype are in use and no two numbers are equal.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from backends import Capabilities
+from reference import Array, Case, Cell, Layer, Weights
+
+MOST_BYTES = 4096
+"""Half of what Hypothesis allows an example; larger cases go round their bytes."""
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+"""Its multiples modulo 1 are spread evenly and never repeat."""
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    /,
+    capabilities: Capabilities,
+    cell: Cell,
+    dtypes: st.SearchStrategy[str],
+    *,
+    lengths: bool | None = None,
+    zero_length: bool = True,
+    states: bool | None = None,
+    min_batch: int = 1,
+    min_steps: int = 1,
+    **fixed: Any,
+) -> Case:
+    """Cases of one cell, in one of ``dtypes``, that ``capabilities`` claims.
+
+    ``lengths`` and ``states`` say whether they are given (None: either way), ``zero_length`` whether a length may be 0;
+    ``fixed`` gives fields of the layer.
+    """
+    layer, batch, steps = draw(shapes(capabilities, cell, min_batch, min_steps, fixed))
+    with_lengths = draw(st.booleans()) if lengths is None and capabilities.lengths else bool(lengths)
+    shortest = 0 if zero_length and capabilities.zero_length != "reject" else 1
+    row_lengths = draw(st.lists(lengths_of(steps, shortest), min_size=batch, max_size=batch)) if with_lengths else None
+    with_states = draw(st.booleans()) if states is None else states
+    return draw(filled(layer, batch, steps, row_lengths, with_states, draw(dtypes)))
+
+
+@st.composite
+def shapes(
+    draw: st.DrawFn, capabilities: Capabilities, cell: Cell, min_batch: int, min_steps: int, fixed: dict[str, Any]
+) -> tuple[Layer, int, int]:
+    """A layer, a batch size and a number of steps."""
+
+    def pick(field: str, choices: Any) -> Any:
+        return fixed[field] if field in fixed else draw(st.sampled_from(list(choices)))
+
+    num_layers = pick("num_layers", range(1, min(capabilities.max_layers or 3, 3) + 1))
+    input_mode = pick("input_mode", capabilities.input_modes)
+    coincide = draw(st.integers(0, 3)) == 3
+    taken: set[int] = set()
+
+    def size(smallest: int, *rare: int) -> int:
+        # Large sizes only where the weights stay few.
+        unusual = st.sampled_from(rare) if num_layers == 1 else st.nothing()
+        drawn = draw(st.integers(smallest, smallest + 5) | st.integers(smallest, smallest + 3) | unusual)
+        while drawn in taken and not coincide:
+            drawn += 1
+        taken.add(drawn)
+        return drawn
+
+    steps = size(min_steps, 12, 24, 40)
+    hidden_size = size(1, 8, 15, 16, 17, 33)
+    batch = size(min_batch, 8, 9)
+    square = input_mode == "skip" or (coincide and draw(st.booleans()))
+    layer = Layer(
+        cell=cell,
+        input_size=hidden_size if square else size(1, 8, 16, 31, 520),
+        hidden_size=hidden_size,
+        num_layers=num_layers,
+        direction=pick("direction", capabilities.directions),
+        activation=pick("activation", capabilities.activations) if cell is Cell.RNN else "tanh",
+        reset_after=pick("reset_after", capabilities.reset_after) if cell is Cell.GRU else True,
+        bias=pick("bias", capabilities.bias),
+        input_mode=input_mode,
+    )
+    return layer, batch, steps
+
+
+def lengths_of(steps: int, shortest: int) -> st.SearchStrategy[int]:
+    """Lengths of a row; the ends of the range are as frequent as everything between."""
+    return st.sampled_from(sorted({steps, 1, shortest}, reverse=True)) | st.integers(shortest, steps)
+
+
+@st.composite
+def filled(
+    draw: st.DrawFn,
+    layer: Layer,
+    batch: int,
+    steps: int,
+    lengths: list[int] | None,
+    with_states: bool,
+    dtype: str,
+) -> Case:
+    """Cases of the given shape."""
+    scales = draw(magnitudes(layer, steps, dtype))
+    numbers = _Numbers(draw, _count(layer, batch, steps), dtype)
+    slots = layer.num_layers * layer.num_directions
+
+    def weights_of(k: int) -> Weights:
+        number = k // layer.num_directions
+        gates, hidden, inputs = layer.num_gates, layer.hidden_size, layer.input_size_of(number)
+        bias = scales["bias"] if layer.bias else 0.0
+        return Weights(
+            None
+            if layer.input_mode == "skip" and number == 0
+            else numbers.take((gates, hidden, inputs), scales["weight"] / _root(inputs) ** scales["norm"]),
+            numbers.take((gates, hidden, hidden), scales["weight"] / _root(hidden) ** scales["norm"]),
+            numbers.take((gates, hidden), bias),
+            numbers.take((gates, hidden), bias),
+        )
+
+    x = numbers.take((batch, steps, layer.input_size), scales["x"])
+    weights = tuple(weights_of(k) for k in range(slots))
+    h_0 = numbers.take((slots, batch, layer.hidden_size), scales["h"]) if with_states else None
+    with_cell = with_states and layer.cell is Cell.LSTM
+    c_0 = numbers.take((slots, batch, layer.hidden_size), scales["c"]) if with_cell else None
+    return Case(layer, weights, x, h_0, c_0, lengths)
+
+
+@st.composite
+def magnitudes(draw: st.DrawFn, layer: Layer, steps: int, dtype: str) -> dict[str, float]:
+    """Scales, powers of two, of ``x``, ``weight``, ``bias``, ``h`` and ``c``.
+
+    The scale of weights is that of a row's l2 norm, or with ``norm`` 2 of its l1 norm.
+    """
+    exponents = {
+        "x": draw(st.sampled_from([0, 0, 1, -6, 3, 7])),
+        "weight": draw(st.sampled_from([1, 1, 0, -4, 3])),
+        "bias": draw(st.sampled_from([0, 0, -4, 3])),
+        "h": draw(st.sampled_from([0, 0, -6, 2])),
+        "c": draw(st.sampled_from([0, 0, 3, 6])),
+    }
+    if layer.activation == "relu" and (steps > 8 or dtype == "float16"):
+        # A relu layer grows like a power of its weights; this keeps it from overflowing, which is another question.
+        exponents.update(x=min(exponents["x"], 3), weight=min(exponents["weight"], 0), norm=1)
+    return {"norm": 1.0} | {name: 2.0**exponent for name, exponent in exponents.items()}
+
+
+class _Numbers:
+    """The numbers of one case, taken off one block of drawn bytes."""
+
+    def __init__(self, draw: st.DrawFn, count: int, dtype: str) -> None:
+        self._dtype = numpy_dtype(dtype)
+        size = min(count, MOST_BYTES)
+        self._bytes = np.frombuffer(draw(st.binary(min_size=size, max_size=size)), np.uint8).astype(np.int64)
+        self._dense = draw(st.booleans())
+        self._one_sign = draw(st.integers(0, 7)) == 7
+        self._taken = 0
+
+    def take(self, shape: tuple[int, ...], scale: float) -> Array:
+        """The next numbers, between -scale and scale."""
+        position = self._taken + np.arange(math.prod(shape))
+        self._taken += len(position)
+        byte = self._bytes[position % len(self._bytes)]
+        numbers = np.where(byte % 2 == 0, byte // 2, -(byte // 2) - 1).astype(np.float64)
+        if self._one_sign:
+            numbers = np.abs(numbers)
+        if self._dense:
+            numbers += (position + 1) * GOLDEN % 1
+        return (numbers / 128 * scale).reshape(shape).astype(self._dtype)
+
+
+def _count(layer: Layer, batch: int, steps: int) -> int:
+    """How many numbers a case of this shape has at most."""
+    gates, hidden = layer.num_gates, layer.hidden_size
+    weights = sum(
+        layer.num_directions * gates * hidden * (layer.input_size_of(number) + hidden + 2)
+        for number in range(layer.num_layers)
+    )
+    return batch * steps * layer.input_size + weights + 2 * layer.num_layers * layer.num_directions * batch * hidden
+
+
+def _root(n: int) -> float:
+    """The power of two next to sqrt(n): dividing by it is exact, and keeps sums of n terms from growing with n."""
+    return float(2.0 ** round(math.log2(n) / 2))
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """The numpy dtype called ``name``; bfloat16 is that of ml_dtypes."""
+    if name == "bfloat16":
+        import ml_dtypes
+
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
+    return np.dtype(name)

@@ -1,0 +1,237 @@
+"""Accept or reject a result, and say how many bits of it are right.
+
+An element is accepted if ``|candidate - truth| <= K * sigma``, where ``sigma`` is the root mean square error that the
+claimed arithmetic makes in this element of this case (:mod:`reference.noise`). There is one constant, the same for
+every backend and every cell, and no relative or absolute tolerance anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+import reference
+from backends import Capabilities
+from reference import Array, Case, Direction, Layer, Result, exact
+from reference.noise import ARITHMETICS, Arithmetic, sigma
+
+K = 6.0
+"""The largest accepted error in units of sigma. Correct implementations have been seen to reach 2.8."""
+
+FLOAT64 = ARITHMETICS["float64"]
+
+UNINFORMATIVE = 1e-2
+"""A case whose sigma exceeds this share of its output's largest element says nothing about a backend that errs there:
+it is counted, and not judged. Arithmetics too coarse ever to be below it get ``8 u`` instead."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One way in which a result is wrong; the element that is worst stands for the others of its output."""
+
+    kind: str
+    """``value``, ``nan``, ``shape``, ``dtype``, ``missing``, ``type``, ``raised`` or ``law``."""
+    message: str
+    """One or a few lines, ready to be shown."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What judging one case said."""
+
+    mismatches: tuple[Mismatch, ...] = ()
+    elements: int = 0
+    """Elements judged."""
+    worst: float = 0.0
+    """The largest ``|error| / sigma``."""
+    bits: float = float("nan")
+    """Effective bits; NaN where nothing was judged by value."""
+    informative: bool = True
+
+    @property
+    def accepted(self) -> bool:
+        """Nothing is wrong."""
+        return not self.mismatches
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The right answer to a case, and the error that an arithmetic may make in it."""
+
+    case: Case
+    arithmetic: Arithmetic
+    zero_length: str = "hold"
+    """What becomes of the state of a row of length 0; see :class:`backends.Capabilities`."""
+
+    @cached_property
+    def value(self) -> Result:
+        """The right answer, in float64."""
+        return self._value_and_rest[0]
+
+    @cached_property
+    def sigma(self) -> Result:
+        """See :func:`reference.noise.sigma`."""
+        with np.errstate(all="ignore"):
+            return sigma(self.case, self.arithmetic, self.value)
+
+    @cached_property
+    def informative(self) -> bool:
+        """Whether rounding leaves enough of the outputs to tell right from wrong."""
+        limit = max(UNINFORMATIVE, 8 * self.arithmetic.unit)
+        return all(
+            bool(np.all(np.isfinite(value))) and np.max(getattr(self.sigma, name)) <= limit * np.max(np.abs(value))
+            for name, value in self.value.items()
+            if np.any(value)
+        )
+
+    def error_of(self, candidate: Result) -> Result:
+        """What a candidate has too much in each element, as float64 arrays."""
+        rest = self._value_and_rest[1]
+        errors = {name: getattr(candidate, name).astype(np.float64) - value for name, value in self.value.items()}
+        if rest is not None:
+            errors = {name: error - getattr(rest, name) for name, error in errors.items()}
+        return Result(**errors)
+
+    @cached_property
+    def _value_and_rest(self) -> tuple[Result, Result | None]:
+        """The answer, and what float64 cannot hold of it where that counts: where float64 is what is judged."""
+        if self.arithmetic.unit > FLOAT64.unit:
+            with np.errstate(all="ignore"):  # a case may be meant to overflow; the judging sees what comes of it
+                parts: tuple[Result, Result | None] = reference.run(self.case.astype(np.float64)), None
+        else:
+            answer = exact.truth(self.case)
+            parts = answer.hi, answer.lo
+        if self.zero_length == "zero" and self.case.lengths is not None:
+            for part in filter(None, parts):
+                for name, array in part.items():
+                    if name != "y":
+                        array[:, self.case.row_lengths == 0] = 0
+        return parts
+
+
+def truth_of(case: Case, capabilities: Capabilities) -> Truth:
+    """The truth of ``case`` in the arithmetic and the dialect that a backend claims."""
+    return Truth(case, ARITHMETICS[capabilities.arithmetic_of(case.dtype)], capabilities.zero_length)
+
+
+def judge(truth: Truth, candidate: Any) -> Verdict:
+    """Judge all of y, h_n and c_n of a candidate result."""
+    if wrong := _structure(truth.case, truth.value, candidate):
+        return Verdict(tuple(wrong))
+    if not truth.informative:
+        return Verdict(informative=False)
+    verdict = _compare(truth, candidate, truth.value, truth.error_of(candidate), 1.0)
+    return replace(verdict, bits=effective_bits(verdict.worst, truth.arithmetic))
+
+
+def judge_alike(truth: Truth, candidate: Result, other: Result, exactly: bool = False) -> Verdict:
+    """Judge whether two results of one backend for ``truth.case`` are alike, whatever the right answer is.
+
+    Each of the two may err by sigma, so their difference may by sqrt(2) sigma; ``exactly`` asks for equality.
+    """
+    for result in (candidate, other):
+        if wrong := _structure(truth.case, truth.value, result):
+            return Verdict(tuple(wrong))
+    if not exactly and not truth.informative:
+        return Verdict(informative=False)
+    with np.errstate(all="ignore"):
+        apart = {
+            name: getattr(candidate, name).astype(np.float64) - array.astype(np.float64)
+            for name, array in other.items()
+        }
+    return _compare(truth, candidate, other, Result(**apart), 0.0 if exactly else np.sqrt(2.0))
+
+
+def effective_bits(worst: float, arithmetic: Arithmetic) -> float:
+    """The bits that a result delivers whose largest ``|error| / sigma`` is ``worst``: all that u has, up to K sigma."""
+    return float(-np.log2(arithmetic.unit) - np.log2(max(1.0, worst / K)))
+
+
+def _structure(case: Case, expected: Result, candidate: Any) -> list[Mismatch]:
+    """What is wrong with a result before its values are looked at."""
+    if not isinstance(candidate, Result):
+        return [Mismatch("type", f"the result is a {type(candidate).__name__}, but should be a reference.Result")]
+    wrong = []
+    for name in ("y", "h_n", "c_n"):
+        wanted, got = getattr(expected, name), getattr(candidate, name)
+        if wanted is None:
+            if got is not None:
+                wrong.append(Mismatch("missing", f"{name} is given, but should be None for the cell {case.layer.cell}"))
+        elif not isinstance(got, np.ndarray):
+            wrong.append(Mismatch("missing", f"{name} is {got!r:.60}, but should be an array of shape {wanted.shape}"))
+        elif got.shape != wanted.shape:
+            wrong.append(Mismatch("shape", f"{name} has shape {got.shape}, but should have shape {wanted.shape}"))
+        elif got.dtype != case.dtype:
+            wrong.append(
+                Mismatch("dtype", f"{name} has dtype {got.dtype}, but should have dtype {case.dtype}, as the case")
+            )
+    return wrong
+
+
+def _compare(truth: Truth, candidate: Result, wanted: Result, errors: Result, widening: float) -> Verdict:
+    """The verdict on ``errors``, candidate minus wanted, of which each may reach K times a widened sigma."""
+    mismatches, elements, worst = [], 0, 0.0
+    for name, error in errors.items():
+        got, expected = (getattr(result, name).astype(np.float64) for result in (candidate, wanted))
+        bound = widening * getattr(truth.sigma, name) if widening else np.zeros(error.shape)
+        ratio = ratios(got, expected, error, bound)
+        elements += got.size
+        worst = max(worst, float(np.max(ratio)))
+        if np.any(ratio > K):
+            mismatches.append(_mismatch(truth.case, name, got, expected, bound, ratio))
+    return Verdict(tuple(mismatches), elements, worst)
+
+
+def ratios(got: Array, expected: Array, error: Array, bound: Array) -> Array:
+    """``|error| / bound``: 0 where there is none, infinity where there is one and there may be none."""
+    with np.errstate(all="ignore"):
+        ratio = np.abs(error) / bound
+    none = (error == 0) | (np.isinf(got) & (got == expected)) | (np.isnan(got) & np.isnan(expected))
+    return np.where(none, 0.0, np.where(np.isnan(ratio), np.inf, ratio))
+
+
+def _mismatch(case: Case, name: str, got: Array, expected: Array, bound: Array, ratio: Array) -> Mismatch:
+    index = tuple(int(i) for i in np.unravel_index(int(np.argmax(ratio)), ratio.shape))
+    kind = "nan" if np.isnan(got[index]) and not np.isnan(expected[index]) else "value"
+    margin = f" +- {K * bound[index]:.2g}" if bound[index] > 0 else " exactly"
+    lines = [
+        f"{name}{list(index)} = {_number(got[index], case)}, but should be {_number(expected[index], case)}{margin}"
+        f" ({_axes(case.layer, name, index)})",
+        f"    |error|/sigma = {ratio[index]:.3g}, accepted up to {K:g};"
+        f" {np.sum(ratio > K)} of {ratio.size} elements of {name} disagree",
+    ]
+    if name == "y":
+        lines.append(f"    {_first_step(case.layer, ratio > K)}")
+    return Mismatch(kind, "\n".join(lines))
+
+
+def _number(value: Any, case: Case) -> str:
+    digits = {"float64": 17, "float32": 9}.get(str(case.dtype), 6)
+    return f"{float(value):.{digits}g}"
+
+
+def _axes(layer: Layer, name: str, index: tuple[int, ...]) -> str:
+    """What the axes of an element mean."""
+    if name == "y":
+        direction, unit = divmod(index[2], layer.hidden_size)
+        return f"row {index[0]}, step {index[1]}, {_direction(layer, direction)} unit {unit}"
+    number, direction = divmod(index[0], layer.num_directions)
+    return f"layer {number} {_direction(layer, direction)}, row {index[1]}, unit {index[2]}"
+
+
+def _direction(layer: Layer, direction: int) -> str:
+    return "reverse" if direction == 1 or layer.direction is Direction.REVERSE else "forward"
+
+
+def _first_step(layer: Layer, wrong: Array) -> str:
+    """The first step, in the order of computation, at which each direction disagrees; (B, T, D*H) of booleans."""
+    found = []
+    for d in range(layer.num_directions):
+        steps = np.flatnonzero(wrong[:, :, d * layer.hidden_size : (d + 1) * layer.hidden_size].any(axis=(0, 2)))
+        if steps.size:
+            name = _direction(layer, d)
+            found.append(f"{name} t = {steps[-1] if name == 'reverse' else steps[0]}")
+    return "the first step to disagree, in the order of computation: " + ", ".join(found)
