@@ -71,8 +71,8 @@ class PyTorchCuda(PyTorch):
 def _run(case: Case, device: str) -> Result:
     layer = case.layer
     lengths = None if case.lengths is None else case.row_lengths
-    module = _module(layer, str(case.dtype), device)
-    _load_weights(module, case.weights, layer)
+    module = module_of(layer, str(case.dtype), device)
+    load_weights(module, case.weights, layer)
     x = _tensor(case.x, device)
     state = None
     if case.h_0 is not None:
@@ -94,7 +94,7 @@ def _run(case: Case, device: str) -> Result:
 
 
 @lru_cache(maxsize=64)
-def _module(layer: Layer, dtype: str, device: str) -> Any:
+def module_of(layer: Layer, dtype: str, device: str) -> Any:
     """A torch module for ``layer``; its parameters are overwritten in every run."""
     options: dict[str, Any] = {"nonlinearity": layer.activation} if layer.cell is Cell.RNN else {}
     return _MODULES[layer.cell](
@@ -110,7 +110,7 @@ def _module(layer: Layer, dtype: str, device: str) -> Any:
     ).eval()
 
 
-def _load_weights(module: Any, weights: tuple[Weights, ...], layer: Layer) -> None:
+def load_weights(module: Any, weights: tuple[Weights, ...], layer: Layer) -> None:
     """Copy the weights: torch stacks the gates, in the same order, on the first axis."""
     for k, w in enumerate(weights):
         number, direction = divmod(k, layer.num_directions)

@@ -53,8 +53,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "touchstone",
         max_examples=QUICK_EXAMPLES * PROFILES[config.getoption("--profile")],
         deadline=None,
-        # The same cases in every run, unless a seed asks for others: a verdict should not depend on luck.
-        derandomize=config.getoption("--hypothesis-seed", None) is None,
         database=None,
         report_multiple_bugs=False,
         # Climbing towards larger errors takes half of the cases, and breadth finds more in a few.
@@ -87,6 +85,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     A test that takes a ``vector`` too runs for each backend and vector of the documents.
     """
+    if "subject" not in metafunc.fixturenames:
+        return
     backends = metafunc.config.stash[BACKENDS_KEY].items()
     if "vector" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("vectors")
@@ -98,7 +98,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ]
         ids = [f"{subject.backend.name}-{vector.document}-{vector.id}" for vector, subject in pairs]
         metafunc.parametrize(("vector", "subject"), pairs, ids=ids)
-    elif "subject" in metafunc.fixturenames:
+    else:
         each_dtype = metafunc.definition.get_closest_marker("each_dtype") is not None
         subjects = [
             Subject(backend, spec, cell, dtypes)
@@ -133,7 +133,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """Which backends are judged, and which are not and why."""
     if not config.stash[BACKENDS_KEY] and not config.stash[MISSING_KEY]:
         return []
-    lines = [f"touchstone: profile {config.getoption('--profile')}, numpy {np.__version__}"]
+    seed = config.getoption("--hypothesis-seed")
+    lines = [f"touchstone: profile {config.getoption('--profile')}, seed {seed}, numpy {np.__version__}"]
     for backend in config.stash[BACKENDS_KEY].values():
         lines.append(f"judged: {backend.name} ({describe(backend) or 'no description'})")
     return lines + [f"not judged: {reason}" for reason in config.stash[MISSING_KEY].values()]

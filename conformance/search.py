@@ -12,14 +12,14 @@ import hashlib
 import math
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from backends import Backend, Capabilities
@@ -29,6 +29,8 @@ from reference import Case, Cell, Direction
 from reference.case_file import arrays_of_case, encode, layer_to_json, load_case, write_atomically
 
 Claim = Callable[[Backend, Case], Verdict]
+
+Visit = Callable[[Case], None]
 
 SHRINKING_SECONDS = 5.0
 """A smaller failing case is easier to read, but nobody waits minutes for it."""
@@ -81,25 +83,94 @@ class Disagreement(AssertionError):
         self.case, self.verdict = case, verdict
 
 
+@dataclass(frozen=True)
+class Search:
+    """A claim, and the cases that it is searched in."""
+
+    claim: Claim
+    needs: tuple[str | Direction, ...] = ()
+    """What has to be claimed for it: ``"lengths"``, or a direction."""
+    examples: float = 1.0
+    """Times the profile's number of cases."""
+    wanted: Mapping[str, Any] = field(default_factory=dict)
+    """Goes to :func:`conformance.strategies.cases`."""
+
+    def unclaimed(self, capabilities: Capabilities) -> str | None:
+        """What the claim needs and ``capabilities`` leave out, or None."""
+        for direction in Direction:
+            if direction in (*self.needs, self.wanted.get("direction")) and direction not in capabilities.directions:
+                return f"direction {direction}"
+        if "lengths" in self.needs and not capabilities.lengths:
+            return "sequence lengths"
+        if self.wanted.get("num_layers", 1) > (capabilities.max_layers or math.inf):
+            return f"{self.wanted['num_layers']} layers"
+        if self.wanted.get("input_mode", "linear") not in capabilities.input_modes:
+            return f"input mode {self.wanted['input_mode']}"
+        return None
+
+    def for_each(
+        self, capabilities: Capabilities, cell: Cell, dtypes: tuple[str, ...], run_seed: str, visit: Visit
+    ) -> None:
+        """Call ``visit`` with every generated case, and with smaller ones after it has raised.
+
+        The cases are the same for the same ``run_seed``, and others for every claim, cell and set of dtypes.
+        """
+        profile = settings.get_profile("touchstone")
+        digest = hashlib.sha256(repr((self.claim.__name__, str(cell), dtypes, run_seed)).encode()).digest()
+
+        @seed(int.from_bytes(digest[:8], "little"))
+        @settings(profile, max_examples=max(1, round(profile.max_examples * self.examples)))
+        @given(cases(capabilities, cell, st.sampled_from(dtypes), **self.wanted))
+        def every(case: Case) -> None:
+            visit(case)
+
+        every()
+
+    def disagreement(self, subject: Subject, tally: Tally, run_seed: str) -> Disagreement | None:
+        """A case in which the claim does not hold, as small as :data:`SHRINKING_SECONDS` allow, or None."""
+        patience = Patience()
+
+        def visit(case: Case) -> None:
+            if patience.is_over_for(case):
+                return
+            verdict = verdict_of(self.claim, subject.backend, case)
+            tally.add(verdict)
+            hypothesis.target(min(verdict.worst, 1e6))
+            if not verdict.accepted:
+                patience.found(case)
+                raise Disagreement(case, verdict)
+
+        try:
+            self.for_each(subject.backend.capabilities, subject.cell, subject.dtypes, run_seed, visit)
+        except Disagreement as found:
+            return found
+        return None
+
+
+SEARCHES: dict[str, Search] = {}
+"""Every claim under ``@for_every_case`` by the name of its test, once its module is imported."""
+
+
 def for_every_case(
     needs: tuple[str | Direction, ...] = (), examples: float = 1.0, **wanted: Any
 ) -> Callable[[Claim], Callable[..., None]]:
     """Make a test of a claim: it holds for every case that the subject's backend claims and that is as ``wanted``.
 
-    ``needs`` names what has to be claimed beside that: ``"lengths"``, or a direction. ``examples`` multiplies the
-    profile's number of cases; ``wanted`` goes to :func:`conformance.strategies.cases`.
+    See :class:`Search` for the arguments.
     """
 
     def decorate(claim: Claim) -> Callable[..., None]:
+        search = SEARCHES[claim.__name__] = Search(claim, needs, examples, wanted)
+
         @functools.wraps(claim)
         def test(subject: Subject, tally: Tally, request: pytest.FixtureRequest) -> None:
-            if reason := unclaimed(subject.backend.capabilities, needs, wanted):
+            if reason := search.unclaimed(subject.backend.capabilities):
                 pytest.skip(f"declined: {subject.backend.name} does not claim {reason}")
             saved = request.config.getoption("--case")
             if saved is not None:
                 examine(claim, subject, load_case(Path(saved))[0], tally, request)
                 return
-            found = search(claim, subject, tally, examples, wanted)
+            found = search.disagreement(subject, tally, str(request.config.getoption("--hypothesis-seed")))
             if found is not None:
                 pytest.fail(failure_message(found, subject, request), pytrace=False)
 
@@ -108,46 +179,6 @@ def for_every_case(
         return test
 
     return decorate
-
-
-def unclaimed(capabilities: Capabilities, needs: tuple[str | Direction, ...], wanted: dict[str, Any]) -> str | None:
-    """What a claim needs and ``capabilities`` leave out, or None."""
-    for direction in Direction:
-        if direction in (*needs, wanted.get("direction")) and direction not in capabilities.directions:
-            return f"direction {direction}"
-    if "lengths" in needs and not capabilities.lengths:
-        return "sequence lengths"
-    if wanted.get("num_layers", 1) > (capabilities.max_layers or math.inf):
-        return f"{wanted['num_layers']} layers"
-    if wanted.get("input_mode", "linear") not in capabilities.input_modes:
-        return f"input mode {wanted['input_mode']}"
-    return None
-
-
-def search(
-    claim: Claim, subject: Subject, tally: Tally, examples: float, wanted: dict[str, Any]
-) -> Disagreement | None:
-    """Search for a case in which ``claim`` does not hold, and shrink it for as long as :data:`SHRINKING_SECONDS`."""
-    profile = settings.get_profile("touchstone")
-    patience = Patience()
-
-    @settings(profile, max_examples=max(1, round(profile.max_examples * examples)))
-    @given(cases(subject.backend.capabilities, subject.cell, st.sampled_from(subject.dtypes), **wanted))
-    def every(case: Case) -> None:
-        if patience.is_over_for(case):
-            return
-        verdict = verdict_of(claim, subject, case)
-        tally.add(verdict)
-        hypothesis.target(min(verdict.worst, 1e6))
-        if not verdict.accepted:
-            patience.found(case)
-            raise Disagreement(case, verdict)
-
-    try:
-        every()
-    except Disagreement as disagreement:
-        return disagreement
-    return None
 
 
 class Patience:
@@ -182,16 +213,16 @@ def examine(claim: Claim, subject: Subject, case: Case, tally: Tally, request: p
         pytest.skip(f"declined: {subject.backend.name} does not claim {reason}")
     if case.layer.cell is not subject.cell or str(case.dtype) not in subject.dtypes:
         pytest.skip(f"the case is of {case.layer.cell} in {case.dtype}")
-    verdict = verdict_of(claim, subject, case)
+    verdict = verdict_of(claim, subject.backend, case)
     tally.add(verdict)
     if not verdict.accepted:
         pytest.fail(failure_message(Disagreement(case, verdict), subject, request), pytrace=False)
 
 
-def verdict_of(claim: Claim, subject: Subject, case: Case) -> Verdict:
+def verdict_of(claim: Claim, backend: Backend, case: Case) -> Verdict:
     """The verdict of a claim; a backend that raises on a case within its capabilities is wrong in a way of its own."""
     try:
-        return claim(subject.backend, case)
+        return claim(backend, case)
     except Exception as error:
         lines = traceback.format_exception(type(error), error, error.__traceback__)
         return Verdict(

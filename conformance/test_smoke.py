@@ -54,7 +54,7 @@ def test_every_parameter_of_every_gate_arrives(subject: Subject, tally: Tally, r
     if reason := capabilities.declines_layer(layer):
         pytest.skip(f"declined: {subject.backend.name} does not claim {reason}")
     for probed, case in probes(layer, subject.dtypes[0]):
-        verdict = verdict_of(agrees_with_reference, subject, case)
+        verdict = verdict_of(agrees_with_reference, subject.backend, case)
         tally.add(verdict)
         if not verdict.accepted:
             message = failure_message(Disagreement(case, verdict), subject, request)
@@ -78,7 +78,7 @@ def test_states_and_outputs_have_their_places(subject: Subject, tally: Tally, re
     case = counting_case(layer, batch=3, steps=4).astype(numpy_dtype(subject.dtypes[0]))
     cases = [case, replace(case, lengths=[2, 4, 1])] if capabilities.lengths else [case]
     for case in cases:
-        verdict = verdict_of(agrees_with_reference, subject, case)
+        verdict = verdict_of(agrees_with_reference, subject.backend, case)
         tally.add(verdict)
         if not verdict.accepted:
             pytest.fail(failure_message(Disagreement(case, verdict), subject, request), pytrace=False)
