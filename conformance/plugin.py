@@ -17,7 +17,7 @@ import pytest
 
 import golden
 from backends import BACKENDS, Backend, BackendError, describe, load
-from conformance.search import Subject, Tally
+from conformance.search import BREADTH, CLIMB, Subject, Tally, generation
 
 PROFILES = {"quick": 1, "thorough": 20}
 """How many times the quick number of cases each profile judges."""
@@ -48,17 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "each_dtype: one test for each dtype that the backend claims")
     config.addinivalue_line("markers", "vectors(where): only those vectors of the documents for which it is true")
     config.stash[BACKENDS_KEY], config.stash[MISSING_KEY] = _load(config.getoption("--backend"), _is_judging(config))
-    thorough = config.getoption("--profile") == "thorough"
-    hypothesis.settings.register_profile(
-        "touchstone",
-        max_examples=QUICK_EXAMPLES * PROFILES[config.getoption("--profile")],
-        deadline=None,
-        database=None,
-        report_multiple_bugs=False,
-        # Climbing towards larger errors takes half of the cases, and breadth finds more in a few.
-        phases=set(hypothesis.Phase) if thorough else set(hypothesis.Phase) - {hypothesis.Phase.target},
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
+    profile = config.getoption("--profile")
+    settings = generation(QUICK_EXAMPLES * PROFILES[profile], CLIMB if profile == "thorough" else BREADTH)
+    hypothesis.settings.register_profile("touchstone", settings)
 
 
 def _load(chosen: list[str] | None, judging: bool) -> tuple[dict[str, Backend], dict[str, str]]:

@@ -28,6 +28,25 @@ from conformance.tolerance import Mismatch, Verdict, judge, truth_of
 from reference import Case, Cell, Direction
 from reference.case_file import arrays_of_case, encode, layer_to_json, load_case, write_atomically
 
+BREADTH = (hypothesis.Phase.generate, hypothesis.Phase.shrink)
+"""Phases that look at as many different cases as they can."""
+
+CLIMB = (hypothesis.Phase.generate, hypothesis.Phase.target, hypothesis.Phase.shrink)
+"""Phases that spend half of the cases on climbing towards larger errors, which pays where there are many."""
+
+
+def generation(examples: int, phases: tuple[hypothesis.Phase, ...] = BREADTH) -> settings:
+    """Settings of Hypothesis under which the same seed gives the same cases."""
+    return settings(
+        max_examples=examples,
+        phases=phases,
+        deadline=None,
+        database=None,
+        report_multiple_bugs=False,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+
+
 Claim = Callable[[Backend, Case], Verdict]
 
 Visit = Callable[[Case], None]
@@ -109,13 +128,19 @@ class Search:
         return None
 
     def for_each(
-        self, capabilities: Capabilities, cell: Cell, dtypes: tuple[str, ...], run_seed: str, visit: Visit
+        self,
+        capabilities: Capabilities,
+        cell: Cell,
+        dtypes: tuple[str, ...],
+        run_seed: str,
+        visit: Visit,
+        profile: settings | None = None,
     ) -> None:
         """Call ``visit`` with every generated case, and with smaller ones after it has raised.
 
         The cases are the same for the same ``run_seed``, and others for every claim, cell and set of dtypes.
         """
-        profile = settings.get_profile("touchstone")
+        profile = profile or settings.get_profile("touchstone")
         digest = hashlib.sha256(repr((self.claim.__name__, str(cell), dtypes, run_seed)).encode()).digest()
 
         @seed(int.from_bytes(digest[:8], "little"))

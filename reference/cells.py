@@ -54,7 +54,7 @@ def gates(x: Array, w: Array, b: Array) -> Array:
     # The cast changes nothing but a bfloat16 product, which ml_dtypes returns in float32.
     products = (x.reshape(-1, n) @ w.reshape(num_gates * hidden, n).T).astype(x.dtype, copy=False)
     products += b.reshape(-1)
-    return np.moveaxis(products.reshape(*x.shape[:-1], num_gates, hidden), -2, 0)
+    return products.reshape(-1, num_gates, hidden).swapaxes(0, 1).reshape(num_gates, *x.shape[:-1], hidden)
 
 
 def rnn_tanh(x: Array, h: Array, w_hh: Array, b_hh: Array) -> tuple[Array]:
