@@ -24,6 +24,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from reference import Case, Cell, Direction, Layer, Result
+from reference.noise import ARITHMETICS
 
 BACKENDS: Mapping[str, str] = MappingProxyType(
     {
@@ -33,6 +34,10 @@ BACKENDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The backends that come with the project: name -> ``module:attribute``."""
+
+
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+"""Of a case; bfloat16 is that of ml_dtypes."""
 
 
 class BackendError(Exception):
@@ -62,6 +67,35 @@ class Capabilities:
     dtypes: tuple[str, ...] = ("float64", "float32")
     arithmetic: Mapping[str, str] = field(default_factory=dict)
     """The arithmetic really used for a dtype, where it is not the dtype's own: ``{"float32": "tf32"}``."""
+
+    def __post_init__(self) -> None:
+        for field_name, choices in (
+            ("cells", tuple(Cell)),
+            ("activations", ("tanh", "relu")),
+            ("directions", tuple(Direction)),
+            ("reset_after", (True, False)),
+            ("bias", (True, False)),
+            ("input_modes", ("linear", "skip")),
+            ("dtypes", DTYPES),
+        ):
+            claimed = getattr(self, field_name)
+            wrong = [item for item in claimed if type(item) is not type(choices[0]) or item not in choices]
+            if wrong or not claimed:
+                said = f"holds {wrong[0]!r}" if wrong else "is empty"
+                raise ValueError(
+                    f"capabilities.{field_name} {said}, but should hold some of {', '.join(map(str, choices))}"
+                )
+        if self.max_layers is not None and self.max_layers < 1:
+            raise ValueError(f"capabilities.max_layers is {self.max_layers}, but should be at least 1, or None")
+        if self.zero_length not in ("hold", "zero", "reject"):
+            raise ValueError(
+                f"capabilities.zero_length is {self.zero_length!r}, but should be 'hold', 'zero' or 'reject'"
+            )
+        for dtype, name in self.arithmetic.items():
+            if name not in ARITHMETICS:
+                raise ValueError(
+                    f"capabilities.arithmetic[{dtype!r}] is {name!r}, but should be one of {', '.join(ARITHMETICS)}"
+                )
 
     def arithmetic_of(self, dtype: Any) -> str:
         """The name of the arithmetic claimed for cases of ``dtype``."""
@@ -120,7 +154,7 @@ def load(spec: str) -> Backend:
         found: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
-        backend = found if _is_backend(found) else found()
+        backend = found if _is_backend(found) or not callable(found) else found()
     except BackendError:
         raise
     except ModuleNotFoundError as error:
@@ -128,8 +162,9 @@ def load(spec: str) -> Backend:
         raise BackendError(
             f"backend {spec!r} needs the module {error.name!r}{hint or ', which is not installed'}"
         ) from error
-    except Exception as error:
-        raise BackendError(f"backend {spec!r} cannot be made: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        said = " ".join(str(error).split())
+        raise BackendError(f"backend {spec!r} cannot be made: {type(error).__name__}: {said}") from error
     if not _is_backend(backend):
         raise BackendError(
             f"backend {spec!r} is a {type(backend).__name__},"
@@ -154,7 +189,7 @@ def _is_backend(found: Any) -> bool:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, BACKENDS, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), BACKENDS, n=1, cutoff=0.5)
     guess = f"did you mean {near[0]!r}? The names are" if near else "the names are"
     return (
         f"no backend is named {name!r}; {guess} {', '.join(BACKENDS)}, or write package.module:attribute for your own"

@@ -17,7 +17,9 @@ import pytest
 
 import golden
 from backends import BACKENDS, Backend, BackendError, describe, load
-from conformance.search import BREADTH, CLIMB, Subject, Tally, generation
+from conformance.search import BREADTH, CLIMB, SAVED_CASE, Judged, Subject, Tally, generation
+from reference import Case
+from reference.case_file import load_case
 
 PROFILES = {"quick": 1, "thorough": 20}
 """How many times the quick number of cases each profile judges."""
@@ -47,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Load the chosen backends, or those that this environment has; set Hypothesis's profile."""
     config.addinivalue_line("markers", "each_dtype: one test for each dtype that the backend claims")
     config.addinivalue_line("markers", "vectors(where): only those vectors of the documents for which it is true")
+    config.stash[SAVED_CASE] = _saved_case(config.getoption("--case"))
     config.stash[BACKENDS_KEY], config.stash[MISSING_KEY] = _load(config.getoption("--backend"), _is_judging(config))
     profile = config.getoption("--profile")
     settings = generation(QUICK_EXAMPLES * PROFILES[profile], CLIMB if profile == "thorough" else BREADTH)
@@ -63,7 +66,20 @@ def _load(chosen: list[str] | None, judging: bool) -> tuple[dict[str, Backend], 
             if chosen:
                 raise pytest.UsageError(str(error)) from error
             missing[spec] = str(error)
+    names = Counter(backend.name for backend in found.values())
+    for name, times in names.items():
+        if times > 1:
+            specs = " and ".join(spec for spec, backend in found.items() if backend.name == name)
+            raise pytest.UsageError(f"{specs} are both called {name!r}, but each should have a name of its own")
     return found, missing
+
+
+def _saved_case(path: str | None) -> Case | None:
+    """The case of ``--case``."""
+    try:
+        return None if path is None else load_case(Path(path))[0]
+    except (OSError, ValueError) as error:
+        raise pytest.UsageError(f"--case: {error}") from error
 
 
 def _is_judging(config: pytest.Config) -> bool:
@@ -83,7 +99,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "vector" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("vectors")
         pairs = [
-            (vector, Subject(backend, spec, vector.layer.cell, ("float32",)))
+            (vector, Subject(Judged(backend), spec, vector.layer.cell, ("float32",)))
             for spec, backend in backends
             for vector in golden.vectors()
             if marker is None or marker.kwargs["where"](vector)
@@ -93,7 +109,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     else:
         each_dtype = metafunc.definition.get_closest_marker("each_dtype") is not None
         subjects = [
-            Subject(backend, spec, cell, dtypes)
+            Subject(Judged(backend), spec, cell, dtypes)
             for spec, backend in backends
             for cell in backend.capabilities.cells
             for dtypes in (zip(backend.capabilities.dtypes) if each_dtype else [backend.capabilities.dtypes])

@@ -10,14 +10,19 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import re
+import shlex
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import hypothesis
+import numpy as np
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
@@ -25,8 +30,8 @@ from hypothesis import strategies as st
 from backends import Backend, Capabilities
 from conformance.strategies import cases
 from conformance.tolerance import Mismatch, Verdict, judge, truth_of
-from reference import Case, Cell, Direction
-from reference.case_file import arrays_of_case, encode, layer_to_json, load_case, write_atomically
+from reference import Case, Cell, Direction, Result
+from reference.case_file import arrays_of_case, encode, layer_to_json, write_atomically
 
 BREADTH = (hypothesis.Phase.generate, hypothesis.Phase.shrink)
 """Phases that look at as many different cases as they can."""
@@ -47,22 +52,51 @@ def generation(examples: int, phases: tuple[hypothesis.Phase, ...] = BREADTH) ->
     )
 
 
-Claim = Callable[[Backend, Case], Verdict]
+class BackendRaised(Exception):
+    """A backend raised where it should have returned a result."""
+
+
+class Judged:
+    """A backend under judgement, as claims see it: it cannot change their cases, and what it raises is told apart."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.name = backend.name
+        self.capabilities = backend.capabilities
+
+    def run(self, case: Case) -> Result:
+        """Run the backend on a copy of ``case``."""
+        return self.run_in_place(case.map(np.copy))
+
+    def run_in_place(self, case: Case) -> Result:
+        """Run the backend on ``case`` itself, for the claim that it leaves its inputs alone."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a backend may say what it likes; it is judged by what it returns
+                return self.backend.run(case)
+        except Exception as error:
+            raise BackendRaised from error
+
+
+Claim = Callable[[Judged, Case], Verdict]
 
 Visit = Callable[[Case], None]
+
+SAVED_CASE: pytest.StashKey[Case | None] = pytest.StashKey()
+"""The case that ``--case`` names."""
 
 SHRINKING_SECONDS = 5.0
 """A smaller failing case is easier to read, but nobody waits minutes for it."""
 
 FAILURES = Path(".touchstone")
-"""Where failing cases are saved, below the directory that pytest runs in."""
+"""Where failing cases are saved, below pytest's root directory."""
 
 
 @dataclass(frozen=True)
 class Subject:
     """What a test judges: the cases of one cell on one backend, in some of the dtypes that it claims."""
 
-    backend: Backend
+    backend: Judged
     spec: str
     """What ``--backend`` was given to choose it."""
     cell: Cell
@@ -123,9 +157,22 @@ class Search:
             return "sequence lengths"
         if self.wanted.get("num_layers", 1) > (capabilities.max_layers or math.inf):
             return f"{self.wanted['num_layers']} layers"
-        if self.wanted.get("input_mode", "linear") not in capabilities.input_modes:
-            return f"input mode {self.wanted['input_mode']}"
+        if "linear" in (*self.needs, self.wanted.get("input_mode")) and "linear" not in capabilities.input_modes:
+            return "input mode linear"
         return None
+
+    def speaks_of(self, case: Case) -> bool:
+        """Whether the claim is made of cases like this one."""
+        wanted = dict(self.wanted)
+        lengths, states = wanted.pop("lengths", None), wanted.pop("states", None)
+        return (
+            lengths in (None, case.lengths is not None)
+            and states in (None, case.h_0 is not None)
+            and (wanted.pop("zero_length", True) or min(case.row_lengths) > 0)
+            and case.batch_size >= wanted.pop("min_batch", 1)
+            and case.num_steps >= wanted.pop("min_steps", 1)
+            and all(getattr(case.layer, name) == value for name, value in wanted.items())
+        )
 
     def for_each(
         self,
@@ -154,6 +201,7 @@ class Search:
     def disagreement(self, subject: Subject, tally: Tally, run_seed: str) -> Disagreement | None:
         """A case in which the claim does not hold, as small as :data:`SHRINKING_SECONDS` allow, or None."""
         patience = Patience()
+        first: list[Disagreement] = []
 
         def visit(case: Case) -> None:
             if patience.is_over_for(case):
@@ -163,12 +211,19 @@ class Search:
             hypothesis.target(min(verdict.worst, 1e6))
             if not verdict.accepted:
                 patience.found(case)
-                raise Disagreement(case, verdict)
+                first.append(Disagreement(case, verdict))
+                raise first[-1]
 
         try:
             self.for_each(subject.backend.capabilities, subject.cell, subject.dtypes, run_seed, visit)
         except Disagreement as found:
             return found
+        except hypothesis.errors.Flaky:
+            verdict = first[0].verdict
+            wavering = Mismatch(
+                "wavers", "another call with the same case held to the claim: the result is not always the same"
+            )
+            return Disagreement(first[0].case, replace(verdict, mismatches=(*verdict.mismatches, wavering)))
         return None
 
 
@@ -191,9 +246,11 @@ def for_every_case(
         def test(subject: Subject, tally: Tally, request: pytest.FixtureRequest) -> None:
             if reason := search.unclaimed(subject.backend.capabilities):
                 pytest.skip(f"declined: {subject.backend.name} does not claim {reason}")
-            saved = request.config.getoption("--case")
+            saved = request.config.stash[SAVED_CASE]
             if saved is not None:
-                examine(claim, subject, load_case(Path(saved))[0], tally, request)
+                if not search.speaks_of(saved):
+                    pytest.skip("the claim is not made of cases like the saved one")
+                examine(claim, subject, saved, tally, request)
                 return
             found = search.disagreement(subject, tally, str(request.config.getoption("--hypothesis-seed")))
             if found is not None:
@@ -232,8 +289,15 @@ def content_of(case: Case) -> bytes:
     return digest.digest()
 
 
-def examine(claim: Claim, subject: Subject, case: Case, tally: Tally, request: pytest.FixtureRequest) -> None:
-    """Judge one given case, and fail with its message where the claim does not hold."""
+def examine(
+    claim: Claim,
+    subject: Subject,
+    case: Case,
+    tally: Tally,
+    request: pytest.FixtureRequest,
+    headline: str | None = None,
+) -> None:
+    """Judge one given case, and fail with its message, below ``headline``, where the claim does not hold."""
     if reason := subject.backend.capabilities.declines(case):
         pytest.skip(f"declined: {subject.backend.name} does not claim {reason}")
     if case.layer.cell is not subject.cell or str(case.dtype) not in subject.dtypes:
@@ -241,43 +305,49 @@ def examine(claim: Claim, subject: Subject, case: Case, tally: Tally, request: p
     verdict = verdict_of(claim, subject.backend, case)
     tally.add(verdict)
     if not verdict.accepted:
-        pytest.fail(failure_message(Disagreement(case, verdict), subject, request), pytrace=False)
+        message = failure_message(Disagreement(case, verdict), subject, request)
+        pytest.fail("\n".join(filter(None, [headline, message])), pytrace=False)
 
 
-def verdict_of(claim: Claim, backend: Backend, case: Case) -> Verdict:
+def verdict_of(claim: Claim, backend: Judged, case: Case) -> Verdict:
     """The verdict of a claim; a backend that raises on a case within its capabilities is wrong in a way of its own."""
     try:
-        return claim(backend, case)
-    except Exception as error:
-        lines = traceback.format_exception(type(error), error, error.__traceback__)
+        # On a copy, so that a case which a backend has changed is reported and saved as it was.
+        return claim(backend, case.map(np.copy))
+    except BackendRaised as raised:
+        error = raised.__cause__
+        assert error is not None
+        lines = "".join(traceback.format_exception(type(error), error, error.__traceback__)[-3:]).rstrip()
         return Verdict(
-            (Mismatch("raised", "the backend raised, but should return a result\n    " + "    ".join(lines[-3:])),)
+            (Mismatch("raised", f"the backend raised, but should return a result\n{indent(lines, '    ')}"),)
         )
 
 
-def agrees_with_reference(backend: Backend, case: Case) -> Verdict:
+def agrees_with_reference(backend: Judged, case: Case) -> Verdict:
     """The claim that all of y, h_n and c_n are right."""
     return judge(truth_of(case, backend.capabilities), backend.run(case))
 
 
 def failure_message(found: Disagreement, subject: Subject, request: pytest.FixtureRequest) -> str:
     """All that a reader needs: the claim, the case, what is wrong where, and the command that runs it again."""
-    path = save(found.case, subject, request.node.nodeid)
+    path = save(found.case, subject, request.node.nodeid, request.config.rootpath)
     claim = (request.function.__doc__ or request.node.name).strip().splitlines()[0]
+    command = ["pytest", request.node.nodeid, "--backend", subject.spec, "--case", str(path)]
     return "\n".join(
         [
             f"{subject.backend.name} does not hold to the claim: {claim}",
             f"case: {found.case}",
             *(mismatch.message for mismatch in found.verdict.mismatches),
-            f'rerun: pytest "{request.node.nodeid}" --backend {subject.spec} --case {path}',
+            f"rerun: {shlex.join(command)}",
         ]
     )
 
 
-def save(case: Case, subject: Subject, nodeid: str) -> Path:
-    """Save a failing case under a name made of its content."""
+def save(case: Case, subject: Subject, nodeid: str, root: Path) -> Path:
+    """Save a failing case under a name made of its content; the path from ``root``."""
     header = {"layer": layer_to_json(case.layer), "backend": subject.spec, "test": nodeid}
     content = encode(arrays_of_case(case), header)
-    path = FAILURES / f"{subject.backend.name}-{case.layer.cell}-{hashlib.sha256(content).hexdigest()[:12]}.safetensors"
-    write_atomically(path, content)
+    name = re.sub(r"[^\w.-]+", "-", subject.backend.name)
+    path = FAILURES / f"{name}-{case.layer.cell}-{hashlib.sha256(content).hexdigest()[:12]}.safetensors"
+    write_atomically(root / path, content)
     return path

@@ -11,7 +11,7 @@ a flag, a length or a magnitude; so no two of these are equal by accident:
 
 A number is one byte of Hypothesis's own choice sequence, ``byte / 128 * scale``: exact in every dtype, and it shrinks
 to 0, 1/128, -1/128, ... Dense numbers add a fixed fraction below the byte, another one at each position, so that all
-the bits of the dtype are in use and no two numbers are equal.
+the bits of the dtype are in use and no two numbers are equal, but for zeros.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from reference import Array, Case, Cell, Layer, Weights
 
 MOST_BYTES = 4096
 """Half of what Hypothesis allows an example; larger cases go round their bytes."""
+
+LARGE = {"T": (12, 24, 40), "H": (8, 15, 16, 17, 33), "B": (8, 9, 17), "I": (8, 16, 31, 520)}
+"""Sizes of an axis that is large: long enough to forget, next to what kernels block by, too many to add in few bits."""
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 """Its multiples modulo 1 are spread evenly and never repeat."""
@@ -69,27 +72,28 @@ def shapes(
     def pick(field: str, choices: Any) -> Any:
         return fixed[field] if field in fixed else draw(st.sampled_from(list(choices)))
 
+    # One axis may be large; where that makes many weights, there is one layer of them.
     num_layers = pick("num_layers", range(1, min(capabilities.max_layers or 3, 3) + 1))
+    wide = draw(st.sampled_from(["", "", "", "", *LARGE]))
+    if wide in ("I", "H") and "num_layers" not in fixed:
+        num_layers = 1
     input_mode = pick("input_mode", capabilities.input_modes)
     coincide = draw(st.integers(0, 3)) == 3
     taken: set[int] = set()
 
-    def size(smallest: int, *rare: int) -> int:
-        # Large sizes only where the weights stay few.
-        unusual = st.sampled_from(rare) if num_layers == 1 else st.nothing()
-        drawn = draw(st.integers(smallest, smallest + 5) | st.integers(smallest, smallest + 3) | unusual)
+    def size(axis: str, smallest: int = 1) -> int:
+        drawn = draw(st.sampled_from(LARGE[axis]) if axis == wide else st.integers(smallest, smallest + 5))
         while drawn in taken and not coincide:
             drawn += 1
         taken.add(drawn)
         return drawn
 
-    steps = size(min_steps, 12, 24, 40)
-    hidden_size = size(1, 8, 15, 16, 17, 33)
-    batch = size(min_batch, 8, 9)
+    steps, hidden_size, batch = size("T", min_steps), size("H"), size("B", min_batch)
+    drawn_input_size = size("I")
     square = input_mode == "skip" or (coincide and draw(st.booleans()))
     layer = Layer(
         cell=cell,
-        input_size=hidden_size if square else size(1, 8, 16, 31, 520),
+        input_size=hidden_size if square else drawn_input_size,
         hidden_size=hidden_size,
         num_layers=num_layers,
         direction=pick("direction", capabilities.directions),
@@ -166,10 +170,11 @@ class _Numbers:
 
     def __init__(self, draw: st.DrawFn, count: int, dtype: str) -> None:
         self._dtype = numpy_dtype(dtype)
-        size = min(count, MOST_BYTES)
-        self._bytes = np.frombuffer(draw(st.binary(min_size=size, max_size=size)), np.uint8).astype(np.int64)
+        # What makes a case harder to read is drawn first, so that shrinking drops it first.
         self._dense = draw(st.booleans())
         self._one_sign = draw(st.integers(0, 7)) == 7
+        size = min(count, MOST_BYTES)
+        self._bytes = np.frombuffer(draw(st.binary(min_size=size, max_size=size)), np.uint8).astype(np.int64)
         self._taken = 0
 
     def take(self, shape: tuple[int, ...], scale: float) -> Array:
@@ -181,7 +186,8 @@ class _Numbers:
         if self._one_sign:
             numbers = np.abs(numbers)
         if self._dense:
-            numbers += (position + 1) * GOLDEN % 1
+            # But for zeros, which stay what they are, so that a dense case and a plain one shrink alike.
+            numbers[byte > 0] += ((position + 1) * GOLDEN % 1)[byte > 0]
         return (numbers / 128 * scale).reshape(shape).astype(self._dtype)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from backends import Backend
-from conformance.search import agrees_with_reference, for_every_case
+from conformance.search import Judged, agrees_with_reference, for_every_case
 from conformance.tolerance import Verdict
 from reference import Case
 
 
 @pytest.mark.each_dtype
 @for_every_case(examples=3)
-def test_every_output_agrees_with_the_reference(backend: Backend, case: Case) -> Verdict:
+def test_every_output_agrees_with_the_reference(backend: Judged, case: Case) -> Verdict:
     """All of y, h_n and c_n agree with the reference within the error of the claimed arithmetic."""
     return agrees_with_reference(backend, case)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from conformance.search import Disagreement, Subject, Tally, agrees_with_reference, failure_message, verdict_of
+from backends import Capabilities
+from conformance.search import Subject, Tally, agrees_with_reference, examine
 from conformance.strategies import numpy_dtype
 from reference import GATES, Case, Cell, Layer, Weights
 
@@ -42,46 +44,41 @@ def probes(layer: Layer, dtype: str) -> Iterator[tuple[str, Case]]:
 def test_every_parameter_of_every_gate_arrives(subject: Subject, tally: Tally, request: pytest.FixtureRequest) -> None:
     """Each parameter of each gate, alone in a layer of one unit and one step, has the effect it should have."""
     capabilities = subject.backend.capabilities
-    layer = Layer(
-        cell=subject.cell,
-        input_size=1,
-        hidden_size=1,
-        direction=capabilities.directions[0],
-        activation=capabilities.activations[0] if subject.cell is Cell.RNN else "tanh",  # type: ignore[arg-type]
-        reset_after=capabilities.reset_after[0] if subject.cell is Cell.GRU else True,
-        bias=capabilities.bias[0],
+    layer = simplest_layer(
+        capabilities, subject.cell, input_size=1, hidden_size=1, direction=capabilities.directions[0]
     )
-    if reason := capabilities.declines_layer(layer):
-        pytest.skip(f"declined: {subject.backend.name} does not claim {reason}")
     for probed, case in probes(layer, subject.dtypes[0]):
-        verdict = verdict_of(agrees_with_reference, subject.backend, case)
-        tally.add(verdict)
-        if not verdict.accepted:
-            message = failure_message(Disagreement(case, verdict), subject, request)
-            pytest.fail(f"the adapter does not bring {probed} to its place\n{message}", pytrace=False)
+        examine(
+            agrees_with_reference, subject, case, tally, request, f"the adapter does not bring {probed} to its place"
+        )
 
 
 @pytest.mark.each_dtype
 def test_states_and_outputs_have_their_places(subject: Subject, tally: Tally, request: pytest.FixtureRequest) -> None:
     """Rows, steps, units, layers and directions, all of different number, come out where they belong."""
     capabilities = subject.backend.capabilities
-    layer = Layer(
-        cell=subject.cell,
+    layer = simplest_layer(
+        capabilities,
+        subject.cell,
         input_size=2,
         hidden_size=5,
         num_layers=min(2, capabilities.max_layers or 2),
         direction=capabilities.directions[-1],
-        activation=capabilities.activations[0] if subject.cell is Cell.RNN else "tanh",  # type: ignore[arg-type]
-        reset_after=capabilities.reset_after[0] if subject.cell is Cell.GRU else True,
-        bias=capabilities.bias[0],
     )
     case = counting_case(layer, batch=3, steps=4).astype(numpy_dtype(subject.dtypes[0]))
-    cases = [case, replace(case, lengths=[2, 4, 1])] if capabilities.lengths else [case]
-    for case in cases:
-        verdict = verdict_of(agrees_with_reference, subject.backend, case)
-        tally.add(verdict)
-        if not verdict.accepted:
-            pytest.fail(failure_message(Disagreement(case, verdict), subject, request), pytrace=False)
+    for each in [case, replace(case, lengths=[2, 4, 1])] if capabilities.lengths else [case]:
+        examine(agrees_with_reference, subject, each, tally, request)
+
+
+def simplest_layer(capabilities: Capabilities, cell: Cell, **fields: Any) -> Layer:
+    """A layer of the given fields, and elsewhere of what is claimed first; with w_ih, as every probe needs it."""
+    return Layer(
+        cell=cell,
+        activation=capabilities.activations[0] if cell is Cell.RNN else "tanh",  # type: ignore[arg-type]
+        reset_after=capabilities.reset_after[0] if cell is Cell.GRU else True,
+        bias=capabilities.bias[0],
+        **fields,
+    )
 
 
 def counting_case(layer: Layer, batch: int, steps: int) -> Case:

@@ -147,7 +147,7 @@ def judge_alike(truth: Truth, candidate: Result, other: Result, exactly: bool = 
 
 def effective_bits(worst: float, arithmetic: Arithmetic) -> float:
     """The bits that a result delivers whose largest ``|error| / sigma`` is ``worst``: all that u has, up to K sigma."""
-    return float(-np.log2(arithmetic.unit) - np.log2(max(1.0, worst / K)))
+    return max(0.0, float(-np.log2(arithmetic.unit) - np.log2(max(1.0, worst / K))))
 
 
 def _structure(case: Case, expected: Result, candidate: Any) -> list[Mismatch]:

@@ -1,0 +1,302 @@
+"""Generated cases: within the capabilities, exact, varied, readable when they shrink, and never filtered."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import cache
+from typing import Any
+
+import hypothesis
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import conformance.strategies
+from backends import Capabilities
+from conformance.strategies import cases, numpy_dtype
+from reference import Array, Case, Cell, Direction
+from tests.some_case import arrays_in
+
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+
+every_cell = pytest.mark.parametrize("cell", Cell, ids=str)
+
+same_every_time = settings(database=None, derandomize=True, deadline=None, phases=[Phase.generate])
+
+
+EVERYTHING = Capabilities()
+
+
+def drawn(
+    cell: Cell,
+    count: int,
+    capabilities: Capabilities = EVERYTHING,
+    dtypes: tuple[str, ...] = ("float64",),
+    **wanted: Any,
+) -> list[Case]:
+    """So many cases, the same every time, with Hypothesis's own checks of health in force."""
+    found: list[Case] = []
+
+    @settings(same_every_time, max_examples=count, suppress_health_check=[HealthCheck.too_slow])
+    @given(cases(capabilities, cell, st.sampled_from(dtypes), **wanted))
+    def collect(case: Case) -> None:
+        found.append(case)
+
+    collect()
+    return found
+
+
+@cache
+def sample_of(cell: Cell) -> list[Case]:
+    """Three hundred cases of a backend that claims everything."""
+    return drawn(cell, 300)
+
+
+# Within the capabilities
+
+RESTRICTED = [
+    ("activations", ("relu",)),
+    ("activations", ("tanh",)),
+    ("directions", (Direction.REVERSE,)),
+    ("directions", (Direction.FORWARD, Direction.BIDIRECTIONAL)),
+    ("max_layers", 1),
+    ("max_layers", 2),
+    ("max_layers", 12),
+    ("reset_after", (False,)),
+    ("lengths", False),
+    ("zero_length", "reject"),
+    ("zero_length", "zero"),
+    ("bias", (False,)),
+    ("bias", (True,)),
+    ("input_modes", ("skip",)),
+    ("input_modes", ("linear",)),
+    ("dtypes", ("bfloat16",)),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), RESTRICTED, ids=lambda value: str(value))
+def test_every_case_lies_within_the_capabilities(field: str, value: Any) -> None:
+    """One field restricted at a time."""
+    capabilities = Capabilities(**{field: value})
+    for cell in Cell:
+        for case in drawn(cell, 10, capabilities, dtypes=capabilities.dtypes):
+            assert capabilities.declines(case) is None
+
+
+def test_every_field_that_limits_cases_is_restricted_once() -> None:
+    """Cells are left out, as a strategy is asked for the cases of one; arithmetic limits nothing."""
+    assert {field for field, _ in RESTRICTED} == {field.name for field in fields(Capabilities)} - {
+        "cells",
+        "arithmetic",
+    }
+
+
+# Exact, and different from one another
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_number_is_finite_and_of_the_dtype(dtype: str) -> None:
+    """No array overflows or has another dtype, and converting to float64 and back changes nothing."""
+    for cell in Cell:
+        for case in drawn(cell, 15, Capabilities(dtypes=(dtype,)), dtypes=(dtype,)):
+            for array in arrays_in(case):
+                assert array.dtype == numpy_dtype(dtype)
+                assert np.all(np.isfinite(array.astype(np.float64)))
+                assert array.astype(np.float64).astype(array.dtype).tobytes() == array.tobytes()
+
+
+def test_sparse_numbers_are_the_same_in_every_dtype() -> None:
+    """One byte times a power of two fits all of them, so that a case means the same everywhere."""
+    sparse = [case for case in sample_of(Cell.LSTM)[:60] if not is_dense(case)]
+    assert len(sparse) > 10
+    for case in sparse:
+        for array in arrays_in(case):
+            for dtype in (np.float32, np.float16, ml_dtypes.bfloat16):
+                np.testing.assert_array_equal(array.astype(dtype).astype(np.float64), array)
+
+
+def is_dense(case: Case) -> bool:
+    """Whether the numbers of a case use more bits than the eight of a byte."""
+    return any(np.any(array.astype(ml_dtypes.bfloat16) != array) for array in arrays_in(case))
+
+
+@every_cell
+def test_no_two_numbers_of_a_dense_case_are_equal(cell: Cell) -> None:
+    """But for zeros: every weight, step, row and slot has numbers of its own."""
+    dense = [case for case in sample_of(cell) if is_dense(case) and not wide(case)]
+    assert len(dense) > 30
+    for case in dense:
+        for array in arrays_in(case):
+            assert len(np.unique(array[array != 0])) in (np.count_nonzero(array), 0)
+
+
+def wide(case: Case) -> bool:
+    """Whether a case has so many numbers that their bytes are used again."""
+    return sum(array.size for array in arrays_in(case)) > conformance.strategies.MOST_BYTES
+
+
+def same_bits(a: Array, b: Array) -> bool:
+    return a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+# Varied
+
+
+FEATURES: dict[str, Callable[[Case], bool]] = {
+    **{str(d): lambda case, d=d: case.layer.direction is d for d in Direction},  # type: ignore[misc]
+    **{f"{n} layers": lambda case, n=n: case.layer.num_layers == n for n in (1, 2, 3)},  # type: ignore[misc]
+    "bias": lambda case: case.layer.bias,
+    "no bias": lambda case: not case.layer.bias,
+    "linear": lambda case: case.layer.input_mode == "linear",
+    "skip": lambda case: case.layer.input_mode == "skip",
+    "no lengths": lambda case: case.lengths is None,
+    "a length of T": lambda case: case.lengths is not None and case.num_steps in case.lengths,
+    "a length of 1 in more steps": lambda case: case.lengths is not None and 1 in case.lengths and case.num_steps > 1,
+    "a length of 0": lambda case: case.lengths is not None and 0 in case.lengths,
+    "T, 1 and 0 in one": lambda case: {case.num_steps, 1, 0} <= set(case.row_lengths) and case.num_steps > 1,
+    "all lengths below T": lambda case: max(case.row_lengths) < case.num_steps,
+    "all lengths 0": lambda case: max(case.row_lengths) == 0,
+    "unsorted lengths": lambda case: bool(
+        np.any(np.diff(case.row_lengths) > 0) and np.any(np.diff(case.row_lengths) < 0)
+    ),
+    "states": lambda case: case.h_0 is not None,
+    "no states": lambda case: case.h_0 is None,
+    "B = 1": lambda case: case.batch_size == 1,
+    "T = 1": lambda case: case.num_steps == 1,
+    "I = 1": lambda case: case.layer.input_size == 1,
+    "H = 1": lambda case: case.layer.hidden_size == 1,
+    "a square case": lambda case: case.layer.input_mode == "linear" and case.layer.input_size == case.layer.hidden_size,
+    "B = H": lambda case: case.batch_size == case.layer.hidden_size,
+    "a large H": lambda case: case.layer.hidden_size > 16,
+    "a large I": lambda case: case.layer.input_size >= 16,
+    "many steps": lambda case: case.num_steps >= 24,
+    "dense": is_dense,
+    "sparse": lambda case: not is_dense(case),
+    "one sign": lambda case: min(float(array.min()) for array in arrays_in(case)) >= 0,
+    "large inputs": lambda case: float(np.abs(case.x).max()) > 16,
+    "tiny inputs": lambda case: 0 < float(np.abs(case.x).max()) < 0.05,
+}
+OF_ONE_CELL: dict[Cell, dict[str, Callable[[Case], bool]]] = {
+    Cell.RNN: {
+        "tanh": lambda case: case.layer.activation == "tanh",
+        "relu": lambda case: case.layer.activation == "relu",
+    },
+    Cell.LSTM: {"a large c_0": lambda case: case.c_0 is not None and float(np.abs(case.c_0).max()) > 16},
+    Cell.GRU: {
+        "reset after": lambda case: case.layer.reset_after,
+        "reset before": lambda case: not case.layer.reset_after,
+    },
+}
+
+
+@every_cell
+def test_every_feature_is_reached(cell: Cell) -> None:
+    """Within three hundred cases, several times."""
+    sample = sample_of(cell)
+    reached = {feature: sum(map(has, sample)) for feature, has in (FEATURES | OF_ONE_CELL[cell]).items()}
+    assert {feature: times for feature, times in reached.items() if times < 2} == {}
+
+
+@every_cell
+def test_the_sizes_of_a_case_mostly_differ(cell: Cell) -> None:
+    """B, T, I and H, so that an axis taken for another shows; with the input as the state, I is H."""
+    sample = [case for case in sample_of(cell) if case.layer.input_mode == "linear"]
+    distinct = sum(
+        len({case.batch_size, case.num_steps, case.layer.input_size, case.layer.hidden_size}) == 4 for case in sample
+    )
+    assert distinct > 0.6 * len(sample)
+
+
+def test_the_same_cases_come_every_time() -> None:
+    """Nothing is random but Hypothesis's own choices."""
+    first, second = (drawn(Cell.GRU, 20) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        assert str(a) == str(b)
+        assert all(same_bits(one, other) for one, other in zip(arrays_in(a), arrays_in(b), strict=True))
+
+
+# As wanted
+
+
+@pytest.mark.parametrize(
+    ("wanted", "holds"),
+    [
+        ({"lengths": True}, lambda case: case.lengths is not None),
+        ({"lengths": False}, lambda case: case.lengths is None),
+        ({"lengths": True, "zero_length": False}, lambda case: min(case.row_lengths) > 0),
+        (
+            {"states": True},
+            lambda case: case.h_0 is not None and (case.c_0 is not None) == (case.layer.cell is Cell.LSTM),
+        ),
+        ({"states": False}, lambda case: case.h_0 is None),
+        ({"min_batch": 2}, lambda case: case.batch_size >= 2),
+        ({"min_steps": 3}, lambda case: case.num_steps >= 3),
+        ({"direction": Direction.REVERSE}, lambda case: case.layer.direction is Direction.REVERSE),
+        ({"num_layers": 2}, lambda case: case.layer.num_layers == 2),
+        ({"input_mode": "linear"}, lambda case: case.layer.input_mode == "linear"),
+        ({"bias": False}, lambda case: not case.layer.bias),
+    ],
+    ids=str,
+)
+def test_a_constraint_is_kept(wanted: dict[str, Any], holds: Callable[[Case], bool]) -> None:
+    """In every case of every cell."""
+    for cell in Cell:
+        assert all(map(holds, drawn(cell, 10, **wanted)))
+
+
+@pytest.mark.parametrize("field", ["activation", "reset_after"])
+def test_a_field_of_one_cell_may_be_fixed(field: str) -> None:
+    """The activation of the RNN, the reset of the GRU."""
+    cell, value = {"activation": (Cell.RNN, "relu"), "reset_after": (Cell.GRU, False)}[field]
+    fixed: dict[str, Any] = {field: value}
+    assert {getattr(case.layer, field) for case in drawn(cell, 30, **fixed)} == {value}
+
+
+# Readable, and never filtered
+
+
+@pytest.mark.parametrize(
+    ("predicate", "largest"),
+    [
+        (lambda case: True, 4),
+        (lambda case: case.lengths is not None and case.h_0 is not None, 4),
+        (lambda case: case.num_steps >= 5, 5),
+        (lambda case: case.layer.num_layers == 2, 4),
+        (lambda case: bool(np.any(case.x != 0)), 4),
+    ],
+)
+def test_a_case_shrinks_to_small_sizes_and_plain_numbers(predicate: Callable[[Case], bool], largest: int) -> None:
+    """One layer unless two are needed, the first of every choice, and next to nothing but zeros."""
+    found = hypothesis.find(
+        cases(Capabilities(), Cell.LSTM, st.just("float32")),
+        predicate,
+        settings=settings(same_every_time, max_examples=300, phases=[Phase.generate, Phase.shrink]),
+    )
+    sizes = (found.batch_size, found.num_steps, found.layer.input_size, found.layer.hidden_size)
+    assert max(sizes) <= largest
+    assert found.layer.bias and found.layer.input_mode == "linear" and not is_dense(found)
+    assert sum(np.count_nonzero(array) for array in arrays_in(found)) <= 1
+
+
+def test_cases_are_constructed_and_never_filtered() -> None:
+    """No strategy filters, assumes or rejects: Hypothesis draws as many cases as it is asked for."""
+    tree = ast.parse(str(conformance.strategies.__loader__.get_source("conformance.strategies")))  # type: ignore[union-attr]
+    called = Counter(
+        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+    )
+    assert not {"filter", "assume", "reject"} & called.keys()
+    for cell in Cell:
+        assert len(sample_of(cell)) == 300
+
+
+def test_a_case_is_drawn_within_the_bytes_that_hypothesis_allows() -> None:
+    """The largest sizes do not overrun its buffer."""
+    capabilities = replace(Capabilities(), max_layers=1)
+    assert len(drawn(Cell.LSTM, 50, capabilities, min_steps=40, min_batch=9)) == 50
