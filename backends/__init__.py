@@ -133,8 +133,15 @@ class Backend(Protocol):
     It may also have a ``description``, such as ``"torch 2.13.0, cpu"``, for headers and reports.
     """
 
-    name: str
-    capabilities: Capabilities
+    @property
+    def name(self) -> str:
+        """How headers, reports and test ids call it; an attribute will do."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it claims; an attribute will do."""
+        ...
 
     def run(self, case: Case) -> Result:
         """Compute ``case``, leaving its arrays as they are; the result has the dtype of the case."""

@@ -10,8 +10,8 @@ import pytest
 
 import golden
 import reference
-from conformance.search import Subject, Tally
-from conformance.tolerance import K, Truth, Verdict, judge, truth_of
+from conformance.search import Subject, Tally, agrees_with_reference, examine, fail
+from conformance.tolerance import K, Truth, Verdict, truth_of
 from golden import Output, Run, Vector
 from golden.vector import first_steps
 from reference import Case, Result
@@ -21,22 +21,25 @@ SEED = 20220701
 
 
 @pytest.mark.vectors(where=lambda vector: vector.is_known)
-def test_the_printed_values_come_out(vector: Vector, subject: Subject, tally: Tally) -> None:
+def test_the_printed_values_come_out(
+    vector: Vector, subject: Subject, tally: Tally, request: pytest.FixtureRequest
+) -> None:
     """Every printed number, within one unit of its last digit and the error of float32."""
     case = claimed_case(vector, subject)
     for output in vector.outputs:
         if output.tensor == "gates":
             continue  # inside a step, where no backend can be asked; tests/test_golden_documents.py asks the reference
         part = first_steps(case, output.steps)
+        examine(agrees_with_reference, subject, part, tally, request)
         truth, result = truth_of(part, subject.backend.capabilities), subject.backend.run(part)
-        verdict = judge(truth, result)
-        tally.add(verdict)
-        assert verdict.accepted, "\n".join(mismatch.message for mismatch in verdict.mismatches)
-        assert_as_printed(vector, output, truth, result)
+        if unlike := unlike_print(vector, output, truth, result):
+            fail(unlike, subject, request)
 
 
 @pytest.mark.vectors(where=lambda vector: vector.relations)
-def test_the_sentences_about_the_outputs_are_true(vector: Vector, subject: Subject, tally: Tally) -> None:
+def test_the_sentences_about_the_outputs_are_true(
+    vector: Vector, subject: Subject, tally: Tally, request: pytest.FixtureRequest
+) -> None:
     """What a document says of its outputs in words: zeros past the length, the final state among the outputs, ..."""
     case = claimed_case(vector, subject)
     run = run_of(subject, case)
@@ -44,14 +47,15 @@ def test_the_sentences_about_the_outputs_are_true(vector: Vector, subject: Subje
         relation = golden.RELATIONS[name]
         violation = golden.judge(relation, run, other_run(vector, subject, case))
         tally.add(Verdict(elements=sum(run.values[tensor].size for tensor in relation.needs or run.values)))
-        assert violation is None, (
-            f"{subject.backend.name} breaks {name} ({relation.says}) in the configuration of {vector}: "
-            f"{violation.tensor}{list(violation.index)} is off by {violation.excess:.3g}"
-        )
+        if violation is not None:
+            place = f"{violation.tensor}{list(violation.index)} is off by {violation.excess:.3g}"
+            fail(f"{name} ({relation.says}) is broken in the configuration of {vector}: {place}", subject, request)
 
 
 @pytest.mark.vectors(where=lambda vector: vector.agreements)
-def test_the_stated_agreement_is_kept(vector: Vector, subject: Subject, tally: Tally) -> None:
+def test_the_stated_agreement_is_kept(
+    vector: Vector, subject: Subject, tally: Tally, request: pytest.FixtureRequest
+) -> None:
     """Where a document shows two implementations to agree within a tolerance, the backend and the reference do."""
     case = claimed_case(vector, subject)
     expected, result = reference.run(case.astype(np.float64)), subject.backend.run(case)
@@ -59,10 +63,9 @@ def test_the_stated_agreement_is_kept(vector: Vector, subject: Subject, tally: T
         wanted, got = (getattr(outputs, agreement.tensor) for outputs in (expected, result))
         excess = np.abs(got.astype(np.float64) - wanted) - agreement.atol - agreement.rtol * np.abs(wanted)
         tally.add(Verdict(elements=got.size))
-        assert np.all(excess <= 0), (
-            f"{subject.backend.name} is off by {np.max(excess):.3g} in {agreement.tensor} of {vector},"
-            f" beyond atol={agreement.atol:g}, rtol={agreement.rtol:g}"
-        )
+        if np.any(excess > 0):
+            beyond = f"{np.max(excess):.3g} beyond atol={agreement.atol:g}, rtol={agreement.rtol:g}"
+            fail(f"{agreement.tensor} is off by {beyond} in the configuration of {vector}", subject, request)
 
 
 def claimed_case(vector: Vector, subject: Subject) -> Case:
@@ -73,16 +76,16 @@ def claimed_case(vector: Vector, subject: Subject) -> Case:
     return case
 
 
-def assert_as_printed(vector: Vector, output: Output, truth: Truth, result: Result) -> None:
-    """Hold one printed tensor against a result."""
+def unlike_print(vector: Vector, output: Output, truth: Truth, result: Result) -> str | None:
+    """Where one printed tensor is not what a result has, or None."""
     numbers = golden.in_reference_layout(vector, output)
     got, sigma = getattr(result, output.tensor), getattr(truth.sigma, output.tensor)
     excess = golden.beyond_print(numbers, got, K * sigma)
     index = tuple(int(k) for k in np.unravel_index(np.argmax(excess), excess.shape))
-    assert excess[index] <= 0, (
-        f"{output.tensor}{list(index)} = {got[index]:.9g},"
-        f" but {vector} prints {numbers.value[index]:.9g} ({output.locator})"
-    )
+    if excess[index] <= 0:
+        return None
+    printed = f"{vector} prints {numbers.value[index]:.9g} ({output.locator})"
+    return f"{output.tensor}{list(index)} = {got[index]:.9g}, but {printed}"
 
 
 def run_of(subject: Subject, case: Case) -> Run:

@@ -1,26 +1,31 @@
 """The expected rounding error of a case: the unchanged reference over numbers that err as an arithmetic errs.
 
 Every operation on a :class:`Noisy` array returns its result with a random error of the size that rounding makes in a
-given :class:`Arithmetic` (stochastic arithmetic: Parker's Monte Carlo arithmetic, the CESTAC method). Several replicas,
-stacked along the batch, run side by side, and the root mean square of their deviations is ``sigma``: what an honest
-implementation in that arithmetic deviates by, element by element, *in this case*. Conditioning, length and depth need
-no formula; they come in by themselves.
+given :class:`Arithmetic`. Several replicas, stacked along the batch, run side by side, and the standard deviation
+between them is ``sigma``: what an honest implementation in that arithmetic deviates by, element by element, *in this
+case*. Conditioning, length and depth need no formula; they come in by themselves.
 
-The standard deviations, in units of the arithmetic's unit roundoff u, are :data:`PRODUCT_NOISE` and :data:`UFUNC_NOISE`;
-``benchmarks/noise.py`` measures how they compare with what implementations do.
+Sources: D. S. Parker, "Monte Carlo Arithmetic", UCLA CSD-970002, 1997; J. Vignes, "A stochastic arithmetic for reliable
+scientific computation" (CESTAC), Math. Comput. Simul. 35, 1993; for the growth of errors in sums N. J. Higham and
+T. Mary, "A new approach to probabilistic rounding error analysis", SIAM J. Sci. Comput. 41(5), 2019.
+
+The constants below are standard deviations in units of the arithmetic's unit roundoff u. ``docs/noise.md`` says what
+they were measured against, ``benchmarks/noise.py`` measures it again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from reference.case import Array, Case, Result
+from reference.case import Array, Case, Layer, Result
 from reference.case_file import arrays_of_case
 from reference.layer import run
 
@@ -49,11 +54,16 @@ class Arithmetic:
         )
 
 
-def _arithmetic(name: str, bits: int, exponent: int, **units: float) -> Arithmetic:
-    unit = 2.0**-bits
+def _arithmetic(
+    name: str, bits: int, exponent: int, *, accumulate_bits: int | None = None, operand_bits: int | None = None
+) -> Arithmetic:
     return Arithmetic(
-        **{"name": name, "unit": unit, "accumulate_unit": unit, "smallest_normal": 2.0**exponent, **units}
-    )  # type: ignore[arg-type]
+        name=name,
+        unit=2.0**-bits,
+        accumulate_unit=2.0 ** -(accumulate_bits or bits),
+        operand_unit=0.0 if operand_bits is None else 2.0**-operand_bits,
+        smallest_normal=2.0**exponent,
+    )
 
 
 ARITHMETICS: Mapping[str, Arithmetic] = MappingProxyType(
@@ -62,140 +72,287 @@ ARITHMETICS: Mapping[str, Arithmetic] = MappingProxyType(
         for arithmetic in (
             _arithmetic("float64", 53, -1022),
             _arithmetic("float32", 24, -126),
-            _arithmetic("tf32", 24, -126, operand_unit=2.0**-11),
+            _arithmetic("tf32", 24, -126, operand_bits=11),
             _arithmetic("float16", 11, -14),
-            _arithmetic("float16-float32", 11, -14, accumulate_unit=2.0**-24),
+            _arithmetic("float16-float32", 11, -14, accumulate_bits=24),
             _arithmetic("bfloat16", 8, -126),
-            _arithmetic("bfloat16-float32", 8, -126, accumulate_unit=2.0**-24),
+            _arithmetic("bfloat16-float32", 8, -126, accumulate_bits=24),
         )
     }
 )
 """By name. ``float16-float32`` stores float16 and sums products in float32, as most kernels do."""
 
-REPLICAS = 16
+ROUNDING = 1 / math.sqrt(3)
+"""The root mean square of one rounding, in units of u, relative to a result at the bottom of its binade, where it is
+largest: there the error is spread evenly between -u and u. Over all results it is 0.42 on average."""
+
+FUNCTION = 1.0
+"""Of ``exp`` and ``tanh``, which implementations compute to one or two units in the last place; such a unit is 2u."""
+
+OPERANDS = math.sqrt(2) * ROUNDING
+"""Of rounding both factors of a product of n terms before it, in units of the operands' u."""
+
+UFUNC_NOISE: Mapping[Any, float] = MappingProxyType(
+    {
+        **dict.fromkeys((np.add, np.subtract, np.multiply, np.divide), ROUNDING),
+        **dict.fromkeys((np.exp, np.tanh), FUNCTION),
+        **dict.fromkeys((np.negative, np.absolute, np.maximum, np.minimum), 0.0),
+    }
+)
+"""The standard deviation of an elementwise operation, relative to its result."""
+
+COMPARISONS: frozenset[Any] = frozenset((np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal))
+"""Operations whose results are not numbers."""
+
+MOVES: frozenset[Any] = frozenset(
+    (np.zeros_like, np.empty_like, np.copyto, np.copy, np.moveaxis, np.swapaxes, np.transpose, np.reshape)
+)
+"""Functions that move numbers about and calculate nothing."""
+
+FLUSHED = 0.5
+"""Of a gate so small that some implementations take it for zero, relative to it."""
+
+NEGLIGIBLE = 64
+"""The smallest sigma in units of the smallest normal number: what becomes of smaller numbers is held against nobody."""
 
 SMALLEST_SIMULATED = 2.0**-32
 """A unit roundoff beside which that of the simulation itself, 2^-53, vanishes."""
 
-PRODUCT_NOISE = 0.5
-"""Of a product of n terms: this times sqrt(n), as the errors of n additions are independent, relative to the larger of
-the result and the l2 norm of the terms, which is what partial sums look like."""
 
-UFUNC_NOISE: Mapping[str, float] = MappingProxyType(
-    {
-        "add": 1.0,
-        "subtract": 1.0,
-        "multiply": 1.0,
-        "divide": 1.0,
-        "exp": 2.0,
-        "tanh": 2.0,
-        "negative": 0.0,
-        "maximum": 0.0,
-    }
-)
-"""Of the elementwise operations, relative to the result. An operation that is not here has no noise model yet."""
+def product_noise(n: int) -> float:
+    """The standard deviation of a sum of n products, relative to the larger of the result and the terms' l2 norm.
+
+    That of n roundings, one for each partial sum, as in a loop of fused multiply-adds. Terms of random signs have
+    partial sums of sqrt(k/n) of their l2 norm, k = 1..n, whose squares add up to (n + 1)/2 of it. Terms of one sign
+    have k/n of the result, whose squares add up to (n + 1)(2n + 1)/6n, which is less. Sums in blocks or trees err
+    less too.
+    """
+    return ROUNDING * math.sqrt((n + 1) / 2)
+
+
+def replicas_for(layer: Layer) -> int:
+    """How many replicas make the error of ``layer`` known well enough; an even number, for two halves.
+
+    A root mean square of n samples is itself off by about 1/sqrt(2n) of it. The H units of a state are pooled in
+    :func:`sigma`, so that few of them need many replicas; from 43 units on, six a half are enough.
+    """
+    return 2 * min(max(256 // layer.hidden_size, 6), 32)
 
 
 class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
-    """A float64 array whose every operation errs as ``source`` says."""
+    """A float64 array whose every operation errs as ``source`` says; an operation without a noise model is refused.
+
+    It knows the operations that the reference is made of; any other raises a TypeError rather than pass unperturbed.
+    """
 
     source: NoiseSource
 
     def __array_finalize__(self, parent: Any) -> None:
+        if self.dtype.char != "d":
+            raise TypeError(f"noisy numbers are float64, and a conversion to {self.dtype} has no noise model")
         self.source = getattr(parent, "source", None)  # type: ignore[assignment]
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
         plain = [_plain(value) for value in inputs]
-        result = getattr(ufunc, method)(*plain, **kwargs)
-        if not isinstance(result, np.ndarray) or result.dtype != np.float64:
-            return result  # a comparison, or a scalar
+        if method != "__call__" or kwargs:
+            raise TypeError(f"np.{ufunc.__name__}.{method} with {list(kwargs)} has no noise model")
+        if ufunc in COMPARISONS:
+            return ufunc(*plain)
+        if ufunc is not np.matmul and ufunc not in UFUNC_NOISE:
+            raise TypeError(f"np.{ufunc.__name__} has no noise model; reference.noise.UFUNC_NOISE has those that do")
+        if ufunc is np.matmul and not (isinstance(inputs[0], Noisy) and inputs[0].ndim == inputs[1].ndim == 2):
+            raise TypeError("np.matmul has a noise model for a noisy matrix times another matrix, and no other product")
+        if out is None:
+            result = np.asarray(ufunc(*plain))
+            noisy = result.view(Noisy)
+            noisy.source = self.source
+        else:
+            (noisy,) = out
+            result = ufunc(*plain, out=_plain(noisy))
         if ufunc is np.matmul:
             self.source.disturb_product(result, *plain)
         else:
-            self.source.disturb(result, UFUNC_NOISE[ufunc.__name__])
-        if out is not None:
-            out[0][...] = result
-            return out[0]
-        noisy = result.view(Noisy)
-        noisy.source = self.source
+            self.source.disturb(result, ufunc)
         return noisy
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func not in MOVES:
+            raise TypeError(f"np.{func.__name__} has no noise model")
+        return super().__array_function__(func, types, args, kwargs)
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("this method of noisy numbers has no noise model")
+
+    dot = round = _refuse  # the methods that reach no ufunc
 
 
 class NoiseSource:
-    """A reproducible stream of rounding errors of one arithmetic."""
+    """A reproducible stream of the rounding errors of one arithmetic, for the replicas of one case.
 
-    # A prime, so that large arrays, which go round the pool several times, do not repeat in step with their rows.
-    POOL = 65521
+    Rounding is a function: where a recurrence repeats its operands, as it does on constant input, the same errors
+    recur in every step and add up, or cancel. In the first half of the replicas every step therefore errs alike, in
+    the second half every step for itself.
+    """
 
-    def __init__(self, arithmetic: Arithmetic, seed: int) -> None:
+    def __init__(self, arithmetic: Arithmetic, case: Case, replicas: int, seed: int) -> None:
         self.arithmetic = arithmetic
-        # Sums of eight 16-bit integers: near enough to normal, and, unlike the distributions of numpy.random, the
-        # same in every version of numpy.
-        raw = np.random.PCG64(seed).random_raw(2 * self.POOL).view(np.uint16).reshape(self.POOL, 8)
-        self._pool = (raw.sum(axis=1, dtype=np.float64) - 8 * 32767.5) / np.sqrt(8 * (65536.0**2 - 1) / 12)
-        self._position = 0
+        self.replicas = replicas
+        # In the other formats such numbers are too small for any weight to lift them to where they count.
+        self.counts_small = arithmetic.smallest_normal > 2.0**-100
+        self._batch, self._steps = case.batch_size, case.num_steps
+        self._random = np.random.PCG64(seed)
+        self._repeated: dict[int, list[int]] = {}
+        self._since_product: list[int] = []
+        self._operation = 0
 
-    def disturb(self, result: Array, noise: float) -> None:
-        """Add rounding errors to ``result``, in place."""
-        if noise:
-            result *= 1 + self._draw(result) * (noise * self.arithmetic.unit)
+    def disturb(self, result: Array, ufunc: Any) -> None:
+        """Add to the ``result`` of an elementwise operation the error of rounding it, in place."""
+        noise = UFUNC_NOISE[ufunc] * self.arithmetic.unit
+        if noise == 0:
+            return
+        factors = _factors(noise)
+        for part in self._by_step(result, self.replicas):
+            alike, apart = _halves(part, axis=0 if part.ndim == 2 else 1)
+            alike *= _numbers(factors, self._start_alike(), alike.shape)
+            apart *= _numbers(factors, self._start(), apart.shape)
+        self._operation += 1
+        if self.counts_small:
+            self._disturb_small(result, noise, ufunc)
 
     def disturb_product(self, result: Array, a: Array, b: Array) -> None:
         """Add to ``result = a @ b`` the errors of its operands, of its sums and of storing it, in place."""
-        arithmetic = self.arithmetic
-        terms = np.sqrt((a * a) @ (b * b))
-        sums = PRODUCT_NOISE * np.sqrt(a.shape[-1]) * arithmetic.accumulate_unit
-        scale = sums * np.maximum(np.maximum(np.abs(result), terms), arithmetic.smallest_normal)
-        if arithmetic.operand_unit:
-            scale = np.hypot(scale, terms * arithmetic.operand_unit)
+        arithmetic, (length, n) = self.arithmetic, a.shape
+        # Steps are alike from product to product, and products are told apart by where their weights are.
+        self._since_product, self._operation = self._repeated.setdefault(b.__array_interface__["data"][0], []), 0
+        # The replicas differ by rounding errors, so that the first of them says for all how large the errors are.
+        first = slice(length // self.replicas)
+        size = np.abs(result[first])
+        scale = np.maximum(size, np.sqrt((a[first] * a[first]) @ (b * b)))
+        if self.counts_small:
+            np.maximum(scale, arithmetic.smallest_normal, out=scale, where=scale > 0)
+        scale *= math.hypot(product_noise(n) * arithmetic.accumulate_unit, OPERANDS * arithmetic.operand_unit)
         if arithmetic.accumulate_unit != arithmetic.unit:
-            scale = np.hypot(scale, arithmetic.unit * np.maximum(np.abs(result), arithmetic.smallest_normal))
-        result += scale * self._draw(result)
+            scale = np.hypot(scale, size * (ROUNDING * arithmetic.unit))
+        for part, size in zip(self._by_step(result, self.replicas), self._by_step(scale, 1)):
+            alike, apart = _halves(part.reshape(self.replicas, *size.shape))
+            alike += size * _numbers(_normal(), self._start_alike(), alike.shape)
+            apart += size * _numbers(_normal(), self._start(), apart.shape)
+        self._operation += 1
 
-    def _draw(self, like: Array) -> Array:
-        start, size = self._position, like.size
-        self._position = (start + size + 7919) % self.POOL
-        if start + size <= self.POOL:
-            return self._pool[start : start + size].reshape(like.shape)
-        return np.resize(np.roll(self._pool, -start), like.shape)
+    def _disturb_small(self, result: Array, noise: float, ufunc: Any) -> None:
+        """Add what is lost of results below the smallest normal number, where the spacing no longer shrinks."""
+        smallest, start = self.arithmetic.smallest_normal, self._start()
+        small = np.abs(result) < smallest
+        values = result[small]
+        if values.size == 0:
+            return
+        if ufunc is np.divide:
+            # The largest number is 4 / smallest. A gate is zero where the exponential in it is larger.
+            values *= np.where(np.abs(values) < smallest / 4, _numbers(_factors(FLUSHED), start, values.shape), 1)
+        values += (values != 0) * (noise * smallest) * _numbers(_normal(), start, values.shape)
+        result[small] = values
+
+    def _by_step(self, array: Array, replicas: int) -> list[Array]:
+        """``array``, or each of its steps where its rows are those of all steps: (replicas * B * T, N)."""
+        rows = replicas * self._batch
+        if len(array) != rows * self._steps:
+            return [array]
+        return list(np.moveaxis(array.reshape(rows, self._steps, -1), 1, 0))
+
+    def _start(self) -> int:
+        """A place in the pool of random numbers."""
+        return int(self._random.random_raw()) % POOL
+
+    def _start_alike(self) -> int:
+        """The place from which this operation draws in every step."""
+        if len(self._since_product) == self._operation:
+            self._since_product.append(self._start())
+        return self._since_product[self._operation]
 
 
-def sigma(case: Case, arithmetic: Arithmetic, truth: Result | None = None, replicas: int = REPLICAS) -> Result:
+def _halves(array: Array, axis: int = 0) -> tuple[Array, Array]:
+    """The first and the second half of the replicas, which are stacked along ``axis``."""
+    middle = array.shape[axis] // 2
+    return (array[:middle], array[middle:]) if axis == 0 else (array[:, :middle], array[:, middle:])
+
+
+POOL = 65521
+"""Random numbers in stock, enough that a case goes round them only a few dozen times, each time from elsewhere."""
+
+STRIDE = 25033
+"""What lies between the beginnings of the pieces of a larger array; about 0.38 of the pool."""
+
+
+def _numbers(pool: Array, start: int, shape: tuple[int, ...]) -> Array:
+    """The numbers of ``pool`` from place ``start`` on, in as many pieces as ``shape`` needs; not to be written to."""
+    size = math.prod(shape)
+    if size <= POOL:
+        return pool[start : start + size].reshape(shape)
+    starts = [(start + k * STRIDE) % POOL for k in range(-(-size // POOL))]
+    return np.concatenate([pool[start : start + POOL] for start in starts])[:size].reshape(shape)
+
+
+@lru_cache(maxsize=1)
+def _normal() -> Array:
+    """Normal random numbers, the same in every version of numpy, once more at the end of themselves."""
+    # Sums of eight 16-bit integers: near enough to normal, and unlike numpy's distributions not subject to change.
+    raw = np.random.PCG64(0).random_raw(2 * POOL).view(np.uint16).reshape(POOL, 8)
+    pool = (raw.sum(axis=1, dtype=np.float64) - 8 * 32767.5) / math.sqrt(8 * (65536**2 - 1) / 12)
+    return np.concatenate([pool, pool])
+
+
+@lru_cache(maxsize=32)
+def _factors(deviation: float) -> Array:
+    """What multiplies a number to give it an error of this relative standard deviation."""
+    return 1 + deviation * _normal()
+
+
+def sigma(case: Case, arithmetic: Arithmetic, truth: Result | None = None, replicas: int | None = None) -> Result:
     """The root mean square error that ``arithmetic`` makes in each output element of ``case``, as float64 arrays.
 
     ``truth`` is the float64 result, computed here unless given. An element that no rounding reaches (padding, the
     state of an empty row) has sigma 0. Elsewhere sigma is at least its root mean square over the units of the same
-    row and step, so that an element is not held to an error that is small by chance.
+    row and step, so that an element is not held to an error that is small by chance; and it is the larger of what
+    errors alike in every step and errors independent of one another come to.
     """
-    case = case.astype(np.float64)
+    case = case.map(lambda array: np.ascontiguousarray(array, dtype=np.float64))
     truth = truth or run(case)
+    replicas = replicas or replicas_for(case.layer)
+    if replicas % 2:
+        raise ValueError(f"replicas is {replicas}, but should be even")
     # The replicas are computed in float64, which has errors of its own. Where those would count, the simulated ones
     # are made larger, and the result smaller by as much: errors this small grow in proportion.
     magnified = max(1.0, SMALLEST_SIMULATED / arithmetic.unit)
-    noisy = run(_replicated(case, NoiseSource(arithmetic.coarser(magnified), _seed(case)), replicas))
+    source = NoiseSource(arithmetic.coarser(magnified), case, replicas, _seed(case))
+    noisy = run(_replicated(case, source))
     spread = {}
     for name, exact in truth.items():
         batch_axis = 0 if name == "y" else 1
         values = _plain(getattr(noisy, name))
         values = values.reshape(*exact.shape[:batch_axis], replicas, *exact.shape[batch_axis:])
-        square = np.mean((values - np.expand_dims(exact, batch_axis)) ** 2, axis=batch_axis)
-        error = np.sqrt(np.maximum(square, _mean_over_units(square, case.layer.hidden_size))) / magnified
-        # Where numbers are so small that their spacing no longer shrinks, neither does the error.
-        spread[name] = np.where(error > 0, np.maximum(error, arithmetic.unit * arithmetic.smallest_normal), 0.0)
+        squares = [_square(half, batch_axis, case.layer.hidden_size) for half in _halves(values, batch_axis)]
+        error = np.sqrt(np.maximum(*squares)) / magnified
+        if not source.counts_small:
+            errs = (error > 0) | (exact != 0) & (np.abs(exact) < arithmetic.smallest_normal)
+            error = np.where(errs, np.maximum(error, NEGLIGIBLE * arithmetic.smallest_normal), error)
+        spread[name] = error
     return Result(**spread)
 
 
-def _mean_over_units(square: Array, hidden: int) -> Array:
-    """The mean over the H units of a state, in place of each of them; zero where nothing errs at all."""
+def _square(values: Array, axis: int, hidden: int) -> Array:
+    """The variance between replicas, at least its mean over the H units of a state; zero where nothing errs at all."""
+    # From the first replica, so that replicas that are equal vary by exactly nothing.
+    square = np.var(values - values.take([0], axis), axis=axis, ddof=1)
     states = square.reshape(*square.shape[:-1], -1, hidden)
-    return np.broadcast_to(states.mean(axis=-1, keepdims=True), states.shape).reshape(square.shape)
+    pooled: Array = np.maximum(states, states.mean(axis=-1, keepdims=True))
+    return pooled.reshape(square.shape)
 
 
-def _replicated(case: Case, source: NoiseSource, replicas: int) -> Case:
-    """The case ``replicas`` times over, stacked along the batch, its inputs noisy from the first operation on."""
+def _replicated(case: Case, source: NoiseSource) -> Case:
+    """The case several times over, stacked along the batch, its inputs noisy from the first operation on."""
 
     def noisy(array: Array, batch_axis: int) -> Array:
-        tiled = np.concatenate([array] * replicas, axis=batch_axis).view(Noisy)
+        tiled = np.concatenate([array] * source.replicas, axis=batch_axis).view(Noisy)
         tiled.source = source
         return tiled
 
@@ -205,7 +362,7 @@ def _replicated(case: Case, source: NoiseSource, replicas: int) -> Case:
         noisy(case.x, 0),
         None if case.h_0 is None else noisy(case.h_0, 1),
         None if case.c_0 is None else noisy(case.c_0, 1),
-        None if case.lengths is None else np.tile(case.lengths, replicas),
+        None if case.lengths is None else np.tile(case.lengths, source.replicas),
     )
 
 

@@ -1,0 +1,337 @@
+"""The noise model: what sigma is, that correct arithmetic stays within it, and that wrong arithmetic does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import reference
+from conformance.tolerance import K, Truth, Verdict, judge
+from reference import Array, Case, Cell, Direction, Layer, Result, Weights, cells, noise
+from reference.noise import ARITHMETICS, FUNCTION, ROUNDING, Arithmetic, NoiseSource, Noisy, sigma
+from tests.some_case import KINDS, LAYERS, some_case
+
+FLOAT32 = ARITHMETICS["float32"]
+EVERY_KIND = pytest.mark.parametrize("layer", KINDS, ids=str)
+
+
+def as_dtype(result: Result, dtype: Any) -> Result:
+    return Result(**{name: array.astype(dtype) for name, array in result.items()})
+
+
+def rounded(numbers: Array, bits: int) -> Array:
+    mantissa, exponent = np.frexp(numbers)
+    return np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)  # type: ignore[no-any-return]
+
+
+class Rounding(np.ndarray[Any, np.dtype[np.float64]]):
+    """An array whose every operation is rounded to ``bits``, and its sums after every term: the longest way to add."""
+
+    bits = 24
+    operand_bits = 53
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
+        plain = [np.asarray(value) for value in inputs]
+        result = self._product(*plain) if ufunc is np.matmul else getattr(ufunc, method)(*plain, **kwargs)
+        if ufunc not in (np.negative, np.maximum):
+            result = rounded(result, self.bits)
+        if out is not None:
+            np.asarray(out[0])[...] = result
+            return out[0]
+        return result.view(type(self))
+
+    def _product(self, a: Array, b: Array) -> Array:
+        a, b = rounded(a, self.operand_bits), rounded(b, self.operand_bits)
+        total = np.zeros((len(a), b.shape[1]))
+        for k in range(a.shape[1]):
+            total = rounded(total + a[:, k : k + 1] * b[k], self.bits)
+        return total
+
+
+def honest(case: Case, bits: int, operand_bits: int = 53) -> Result:
+    kind: Any = type("Honest", (Rounding,), {"bits": bits, "operand_bits": operand_bits})
+    h_0, c_0 = (None if a is None else a.view(kind) for a in (case.h_0, case.c_0))
+    result = reference.run(replace(case, x=case.x.view(kind), h_0=h_0, c_0=c_0))
+    return Result(**{name: np.asarray(array) for name, array in result.items()})
+
+
+def some_cases(count: int, **options: Any) -> list[Case]:
+    """Float32 cases, held as float64, of every cell, with sizes, lengths and directions that vary."""
+    found = []
+    for number in range(count):
+        layer = replace(LAYERS[number % len(LAYERS)], hidden_size=1 + number % 7, input_size=2 + number % 5)
+        lengths = [5, 1, 4, 0] if number % 2 else None
+        case = some_case(layer, seed=number, lengths=lengths, **options)
+        scale = (1.0, 4.0, 0.25)[number % 3]
+        found.append(case.map(lambda a, s=scale: (a * s).astype(np.float32).astype(np.float64)))
+    return found
+
+
+def test_padding_and_rows_of_length_zero_have_no_error() -> None:
+    """Sigma is exactly zero past the length and in the state of an empty row, and nowhere else."""
+    for layer in LAYERS:
+        case = some_case(layer, lengths=[5, 1, 3, 0])
+        found = sigma(case, FLOAT32)
+        assert not found.y[~case.valid].any()
+        assert not found.h_n[:, 3].any()
+        if layer.activation == "tanh":  # relu units that are off are exactly zero in any arithmetic
+            assert (found.y[case.valid] > 0).all()
+            assert (found.h_n[:, :3] > 0).all()
+
+
+def test_sigma_is_the_same_every_time() -> None:
+    """Two calls give equal bits; nothing random lives outside the case."""
+    case = some_case(LAYERS[-1])
+    first, _, again = sigma(case, FLOAT32), sigma(some_case(LAYERS[0]), FLOAT32), sigma(case, FLOAT32)
+    assert np.array_equal(first.y, again.y)
+
+
+def test_sigma_depends_on_the_content_and_not_on_the_padding() -> None:
+    """Garbage in the padding changes no bit of sigma, another number in a valid step does."""
+    case = some_case(LAYERS[6], lengths=[5, 1, 3, 2])
+    garbage, other = case.x.copy(), case.x.copy()
+    garbage[~case.valid] = np.nan
+    other[0, 0, 0] += 1e-9
+    expected = sigma(case, FLOAT32).y
+    assert np.array_equal(sigma(replace(case, x=garbage), FLOAT32).y, expected)
+    found = sigma(replace(case, x=other), FLOAT32).y
+    assert not np.array_equal(found, expected)
+    assert np.median(found[case.valid] / expected[case.valid]) == pytest.approx(1, abs=0.3)
+
+
+@EVERY_KIND
+def test_sigma_is_proportional_to_the_unit_roundoff(layer: Layer) -> None:
+    """A thousandth of u gives a thousandth of sigma, also where the simulation magnifies an error too small for it."""
+    case = some_case(layer)
+    expected = sigma(case, FLOAT32)
+    for factor in (2.0**-10, 2.0**-29):
+        found = sigma(case, FLOAT32.coarser(factor))
+        assert np.allclose(found.y / factor, expected.y, rtol=1e-3, atol=0)
+
+
+def test_float64_noise_is_reproducible_beside_float64_rounding() -> None:
+    """A perturbation of the inputs by what float64 rounds changes sigma by a millionth, with the noise kept."""
+    case = some_case(KINDS[2], steps=20)
+    near = case.map(lambda a: a * (1 + 2.0**-52))
+    with mock.patch.object(noise, "_seed", return_value=7):
+        found, expected = (sigma(c, ARITHMETICS["float64"]).y for c in (near, case))
+    assert np.allclose(found, expected, rtol=2e-6, atol=0)
+
+
+def noisy(numbers: Array, arithmetic: Arithmetic = FLOAT32) -> Noisy:
+    """``numbers``, (replicas, ...), as noisy ones of as many replicas."""
+    case = some_case(KINDS[0], batch=1, steps=2)
+    found = numbers.view(Noisy)
+    found.source = NoiseSource(arithmetic, case, len(numbers), seed=3)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [(lambda a: a + 1.0, ROUNDING), (lambda a: a * 3.0, ROUNDING), (np.exp, FUNCTION), (np.tanh, FUNCTION)],
+    ids=["add", "multiply", "exp", "tanh"],
+)
+def test_one_operation_errs_by_its_constant(operation: Callable[[Any], Any], expected: float) -> None:
+    """The relative standard deviation of one operation is its constant times u."""
+    start = np.full((20000, 1), 0.7)
+    found = np.asarray(operation(noisy(start.copy()))) / operation(start) - 1
+    assert np.std(found) / FLOAT32.unit == pytest.approx(expected, rel=0.02)
+    assert abs(np.mean(found)) / FLOAT32.unit < 0.03
+
+
+@pytest.mark.parametrize("n", [1, 4, 64])
+def test_one_product_errs_by_its_constant(n: int) -> None:
+    """Terms of random signs give sqrt((n + 1)/6) of their l2 norm, terms of one sign as much of the result."""
+    signs = np.where(np.arange(n) % 2, 1.0, -1.0)
+    for factors in (signs[:, None], np.ones((n, 1))):
+        terms = np.ones((20000, n))
+        found = np.asarray(noisy(terms) @ factors) - terms @ factors
+        size = max(abs(factors.sum()), np.sqrt(n))
+        assert np.std(found) / FLOAT32.unit == pytest.approx(np.sqrt((n + 1) / 6) * size, rel=0.02)
+
+
+def test_coarse_operands_err_by_their_constant() -> None:
+    """Rounding both factors adds what two roundings of the operands' unit make of the terms."""
+    terms = np.ones((20000, 1))
+    found = np.asarray(noisy(terms, ARITHMETICS["tf32"]) @ np.ones((1, 1))) - 1
+    assert np.std(found) * 2.0**11 == pytest.approx(np.sqrt(2) * ROUNDING, rel=0.02)
+
+
+def test_replicas_are_independent() -> None:
+    """Errors of different replicas, of different operations and of different units are not correlated."""
+    ones = np.ones((64, 1000))
+    a = noisy(ones)
+    errors = [np.asarray(operation) - expected for operation, expected in ((a + 1.0, 2.0), (a * 1.0, 1.0))]
+    correlations = np.corrcoef(np.concatenate(errors)) - np.eye(128)
+    assert np.abs(correlations).max() < 0.2
+    assert np.sqrt(np.mean(correlations**2)) == pytest.approx(1000**-0.5, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [
+        ("np.sqrt", np.sqrt),
+        ("np.sign", np.sign),
+        ("np.clip", lambda a: np.clip(a, 0, 1)),
+        ("np.where", lambda a: np.where(a > 0, a, a)),
+        ("np.dot", lambda a: np.dot(a, a.T)),
+        ("np.einsum", lambda a: np.einsum("ij,ij->i", a, a)),
+        ("np.add.reduce", lambda a: a.sum(axis=0)),
+        ("np.matmul", lambda a: np.ones((2, 2)) @ a),
+        ("this method", lambda a: a.dot(a.T)),
+        ("this method", lambda a: a.round()),
+        ("float32", lambda a: a.astype(np.float32)),
+    ],
+    ids=["sqrt", "sign", "clip", "where", "dot", "einsum", "sum", "plain-first", "dot-method", "round", "astype"],
+)
+def test_an_operation_without_a_noise_model_is_refused(name: str, operation: Callable[[Any], Any]) -> None:
+    """What the model does not know raises and names itself, rather than pass unperturbed."""
+    with pytest.raises(TypeError, match=name):
+        operation(noisy(np.ones((2, 3))))
+
+
+def test_moving_numbers_keeps_them_noisy() -> None:
+    """Views, copies and assignments are free of errors, and what comes of them still errs."""
+    a = noisy(np.ones((2, 6)))
+    moved = np.moveaxis(a.reshape(2, 2, 3), 1, 0).swapaxes(1, 2)[:, 1:, :].copy().astype(np.float64, copy=False)
+    assert np.array_equal(np.asarray(moved), np.ones((2, 2, 2)))
+    zeros = np.zeros_like(moved, shape=(2, 4))
+    zeros[np.array([True, False])] = 1
+    for kept in (moved, zeros):
+        assert isinstance(kept, Noisy)
+        assert np.any(np.asarray(kept + 1) != np.asarray(kept) + 1)
+
+
+def ratios_of(case: Case, arithmetic: Arithmetic, candidate: Result, dtype: Any = np.float64) -> Verdict:
+    return judge(Truth(case.astype(dtype), arithmetic), as_dtype(candidate, dtype))
+
+
+def distribution(cases: list[Case], arithmetic: Arithmetic, run: Callable[[Case], Result]) -> tuple[float, float]:
+    """The root mean square and the largest of ``|error| / sigma`` over all elements of all informative cases."""
+    squares = []
+    for case in cases:
+        truth = Truth(case, arithmetic)
+        if truth.informative:
+            for name, error in truth.error_of(run(case)).items():
+                s = getattr(truth.sigma, name)
+                squares.append((error[s > 0] / s[s > 0]) ** 2)
+                assert not error[s == 0].any()
+    together = np.concatenate(squares)
+    return float(np.sqrt(np.mean(together))), float(np.sqrt(np.max(together)))
+
+
+@pytest.mark.parametrize(
+    ("arithmetic", "bits", "operand_bits"), [("float32", 24, 53), ("tf32", 24, 11), ("bfloat16", 8, 53)]
+)
+def test_sigma_is_the_size_of_honest_errors(arithmetic: str, bits: int, operand_bits: int) -> None:
+    """Rounding every operation, one after the other, gives errors of two fifths to all of sigma, at most 4 of them."""
+    rms, largest = distribution(some_cases(45), ARITHMETICS[arithmetic], lambda case: honest(case, bits, operand_bits))
+    assert 0.35 < rms < 1
+    assert largest < 4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_numpy_itself_stays_within_sigma(dtype: Any) -> None:
+    """The reference in float32 and in float16, on cases exact in both, errs by sigma at most and never by 4 of them."""
+    cases_ = [case.map(lambda a: a.astype(np.float16).astype(np.float64)) for case in some_cases(45)]
+    arithmetic = ARITHMETICS[np.dtype(dtype).name]
+    rms, largest = distribution(
+        cases_, arithmetic, lambda case: as_dtype(reference.run(case.astype(dtype)), np.float64)
+    )
+    assert 0.25 < rms < 1
+    assert largest < 4
+
+
+@pytest.mark.parametrize("steps", [40, 250])
+@pytest.mark.parametrize("cell", [Cell.LSTM, Cell.GRU])
+def test_errors_that_repeat_in_every_step_stay_within_sigma(cell: Cell, steps: int) -> None:
+    """On constant input the same roundings recur and add up: independent noise would miss that by a factor of ten."""
+    layer = Layer(cell=cell, input_size=3, hidden_size=17)
+
+    def constant(seed: int) -> Case:
+        case = some_case(layer, steps=steps, seed=seed, states=False)
+        case.x[:] = case.x[:, :1]
+        (w,) = case.weights
+        b_hh = w.b_hh.copy()
+        b_hh[1] += 8  # the gate that keeps the state
+        case = replace(case, weights=(Weights(w.w_ih, w.w_hh * 0.1, w.b_ih, b_hh),))
+        return case.astype(np.float32).astype(np.float64)
+
+    def in_float32(case: Case) -> Result:
+        return as_dtype(reference.run(case.astype(np.float32)), np.float64)
+
+    assert distribution([constant(seed) for seed in range(4)], FLOAT32, in_float32)[1] < 4
+
+
+def test_gates_that_underflow_in_float16_raise_no_alarm() -> None:
+    """1/(1 + exp(12)) is 6e-6, but zero where the exponential overflows the format; both are within K sigma."""
+    layer = Layer(cell=Cell.LSTM, input_size=1, hidden_size=1)
+    gate = np.array([10.0, 10.0, 10.0, -12.0]).reshape(4, 1)
+    weights = Weights(np.zeros((4, 1, 1)), np.zeros((4, 1, 1)), gate, np.zeros((4, 1)))
+    case = Case(layer, (weights,), np.zeros((1, 3, 1)))
+    verdict = judge(Truth(case.astype(np.float16), ARITHMETICS["float16"]), reference.run(case.astype(np.float16)))
+    assert verdict.accepted
+
+
+def test_small_numbers_do_not_blind_float16() -> None:
+    """An error of a quarter in outputs of 1e-4, just above the smallest normal number, is still seen."""
+    case = some_case(KINDS[0], states=False).map(lambda a: a * 2.0**-12).astype(np.float16)
+    truth = Truth(case, ARITHMETICS["float16"])
+    assert np.max(np.abs(truth.value.y)) < 5e-4
+    assert judge(truth, as_dtype(truth.value, np.float16)).accepted
+    assert not judge(truth, Result(*((array * 1.25).astype(np.float16) for _, array in truth.value.items()))).accepted
+
+
+def of_steps(change: Callable[[Array], Array]) -> Callable[[Case], Result]:
+    """The reference with ``change`` applied to every new state."""
+
+    def step_of(layer: Layer) -> Any:
+        step = cells.step_of(layer)
+        return lambda *args: tuple(change(state) for state in step(*args))
+
+    return lambda case: reference.run(case, step_of)
+
+
+def with_tanh_wrong_near_five(case: Case) -> Result:
+    exact = np.tanh
+
+    def tanh(x: Any) -> Any:
+        return exact(x) * np.where(np.abs(np.abs(x) - 5) < 0.25, 1 + 1e-4, 1)
+
+    with mock.patch.object(np, "tanh", tanh):
+        return reference.run(case)
+
+
+def with_sigmoid_off_by_2e_5(case: Case) -> Result:
+    exact = cells.sigmoid
+    with mock.patch.object(cells, "sigmoid", lambda x: exact(x) * (1 + 2e-5)):
+        return reference.run(case)
+
+
+@pytest.mark.parametrize("cell", Cell, ids=str)
+@pytest.mark.parametrize(
+    "candidate",
+    [
+        lambda case: Result(**{name: rounded(array, 20) for name, array in reference.run(case).items()}),
+        lambda case: honest(case, 24, operand_bits=11),
+        of_steps(lambda state: state.astype(ml_dtypes.bfloat16).astype(np.float64)),
+        with_tanh_wrong_near_five,
+        with_sigmoid_off_by_2e_5,
+    ],
+    ids=["20-bits", "tf32", "bfloat16-state", "tanh-near-5", "sigmoid-2e-5"],
+)
+def test_less_than_float32_is_rejected(candidate: Callable[[Case], Result], cell: Cell) -> None:
+    """Among few cases of a cell there is one that tells faithful float32 from something almost as good."""
+    if cell is Cell.RNN and candidate is with_sigmoid_off_by_2e_5:
+        pytest.skip("an RNN has no sigmoid")
+    layer = Layer(cell=cell, input_size=4, hidden_size=6, direction=Direction.BIDIRECTIONAL)
+    cases_ = [some_case(layer, seed=seed).map(lambda a, s=seed: a * 2.0 ** (s % 4)) for seed in range(20)]
+    verdicts = [ratios_of(case, FLOAT32, candidate(case), np.float32) for case in cases_]
+    assert all(verdict.informative for verdict in verdicts)
+    assert max(verdict.worst for verdict in verdicts) > 1.5 * K
