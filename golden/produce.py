@@ -74,7 +74,7 @@ def rounded_sigma(recipe: Recipe, case: Case, replicas: int | None) -> tuple[Res
         if distance(spread) >= MARGIN / 2:
             return rounded(spread), replicas
     first = replicas_for(case.layer)
-    for number in range(first, first + ATTEMPTS):
+    for number in range(first, first + 2 * ATTEMPTS, 2):
         spread = sigma(case, arithmetic, replicas=number)
         if distance(spread) >= MARGIN:
             return rounded(spread), number
