@@ -17,7 +17,8 @@ import pytest
 
 import golden
 from backends import BACKENDS, Backend, BackendError, describe, load
-from conformance.search import BREADTH, CLIMB, SAVED_CASE, Judged, Subject, Tally, generation
+from conformance.diagnose import SECONDS, Explainer
+from conformance.search import BREADTH, CLIMB, EXPLAIN, SAVED_CASE, Judged, Subject, Tally, generation
 from reference import Case
 from reference.case_file import load_case
 
@@ -42,6 +43,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="judge this backend: one of " + ", ".join(BACKENDS) + ", or package.module:attribute (repeatable)",
     )
     group.addoption("--profile", choices=list(PROFILES), default="quick", help="how many cases to judge: %(choices)s")
+    group.addoption(
+        "--diagnosis",
+        type=float,
+        default=SECONDS,
+        metavar="SECONDS",
+        help="how long to look for the fault that explains a failure; 0: not at all (default: %(default)s)",
+    )
     group.addoption("--case", metavar="FILE", help="judge this saved case in place of generated ones")
 
 
@@ -49,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Load the chosen backends, or those that this environment has; set Hypothesis's profile."""
     config.addinivalue_line("markers", "each_dtype: one test for each dtype that the backend claims")
     config.addinivalue_line("markers", "vectors(where): only those vectors of the documents for which it is true")
+    config.stash[EXPLAIN] = Explainer(config.getoption("--diagnosis")).explain
     config.stash[SAVED_CASE] = _saved_case(config.getoption("--case"))
     config.stash[BACKENDS_KEY], config.stash[MISSING_KEY] = _load(config.getoption("--backend"), _is_judging(config))
     profile = config.getoption("--profile")
@@ -156,11 +165,13 @@ class Summary:
     counts: Counter[str] = field(default_factory=Counter)
     bits: dict[str, float] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
+    declined: Counter[str] = field(default_factory=Counter)
 
     def add(self, report: pytest.TestReport, judged: dict[str, Any]) -> None:
         """Count one claim about one cell."""
         self.outcomes[report.outcome] += 1
         self.counts.update({name: judged[name] for name in ("cases", "elements", "uninformative")})
+        self.declined.update(judged["declined"])
         if judged["bits"] is not None and len(judged["dtypes"]) == 1:
             (dtype,) = judged["dtypes"]
             self.bits[dtype] = min(judged["bits"], self.bits.get(dtype, np.inf))
@@ -176,6 +187,9 @@ class Summary:
         )
         if self.bits:
             yield "  effective bits: " + ", ".join(f"{dtype} {bits:.1f}" for dtype, bits in self.bits.items())
+        if self.declined:
+            reasons = ", ".join(f"{reason} ({times})" for reason, times in self.declined.most_common())
+            yield f"  golden vectors not claimed: {reasons}"
         for reason, times in self.reasons.most_common():
             yield f"  not judged: {reason} ({times})"
 

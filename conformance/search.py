@@ -85,6 +85,9 @@ Visit = Callable[[Case], None]
 SAVED_CASE: pytest.StashKey[Case | None] = pytest.StashKey()
 """The case that ``--case`` names."""
 
+EXPLAIN: pytest.StashKey[Callable[[Judged, str, Case], str | None]] = pytest.StashKey()
+"""What is to be said of why a backend, chosen by a spec, fails on a case; None for nothing."""
+
 SHRINKING_SECONDS = 5.0
 """A smaller failing case is easier to read, but nobody waits minutes for it."""
 
@@ -115,8 +118,14 @@ class Tally:
     elements: int = 0
     uninformative: int = 0
     worst: float = 0.0
+    declined: dict[str, int] = field(default_factory=dict)
+    """Cases that the backend does not claim, by what it does not claim."""
     bits: float | None = None
     """The fewest effective bits of any case; None where nothing was judged against the right answer."""
+
+    def decline(self, reason: str) -> None:
+        """Count a case that was not judged."""
+        self.declined[reason] = self.declined.get(reason, 0) + 1
 
     def add(self, verdict: Verdict) -> None:
         """Count one case."""
@@ -331,16 +340,29 @@ def agrees_with_reference(backend: Judged, case: Case) -> Verdict:
 def failure_message(found: Disagreement, subject: Subject, request: pytest.FixtureRequest) -> str:
     """All that a reader needs: the claim, the case, what is wrong where, and the command that runs it again."""
     path = save(found.case, subject, request.node.nodeid, request.config.rootpath)
-    claim = (request.function.__doc__ or request.node.name).strip().splitlines()[0]
+    diagnosis = request.config.stash[EXPLAIN](subject.backend, subject.spec, found.case)
     command = ["pytest", request.node.nodeid, "--backend", subject.spec, "--case", str(path)]
     return "\n".join(
         [
-            f"{subject.backend.name} does not hold to the claim: {claim}",
+            f"{subject.backend.name} does not hold to the claim: {claim_of(request)}",
             f"case: {found.case}",
             *(mismatch.message for mismatch in found.verdict.mismatches),
+            *([] if diagnosis is None else [f"diagnosis: {diagnosis}"]),
             f"rerun: {shlex.join(command)}",
         ]
     )
+
+
+def claim_of(request: pytest.FixtureRequest) -> str:
+    """What a test claims, in its own words."""
+    return str(request.function.__doc__ or request.node.name).strip().splitlines()[0]
+
+
+def fail(message: str, subject: Subject, request: pytest.FixtureRequest) -> None:
+    """Fail with a message of the same form for a claim about something else than a generated case."""
+    command = shlex.join(["pytest", request.node.nodeid, "--backend", subject.spec])
+    headline = f"{subject.backend.name} does not hold to the claim: {claim_of(request)}"
+    pytest.fail(f"{headline}\n{message}\nrerun: {command}", pytrace=False)
 
 
 def save(case: Case, subject: Subject, nodeid: str, root: Path) -> Path:

@@ -51,7 +51,7 @@ class Starter:
         report = self.folder / f"report-{len(list(self.folder.iterdir()))}.xml"
         report.touch()
         # The cache and the failing cases of a user are none of a test's business.
-        options = ["-p", "no:cacheprovider", "-p", "tests.impatient", f"--junitxml={report}"]
+        options = ["-p", "no:cacheprovider", "-p", "tests.impatient", "--diagnosis=0", f"--junitxml={report}"]
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", *options, *arguments],
             cwd=ROOT,

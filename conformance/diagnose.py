@@ -1,0 +1,338 @@
+"""Which known fault explains what a backend gets wrong.
+
+The backend and every fault of the catalogue run the same cases. A fault explains a case if it gives what the backend
+gives, to within the error of the claimed arithmetic, where the reference does not. The fault that explains the most
+cases, without contradicting any that the backend gets right, is named; two at once are tried when none alone will do.
+
+    python -m conformance.diagnose .touchstone/mine-lstm-0123456789ab.safetensors --backend mine:Backend
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from backends import BackendError, load
+from conformance.faults import CATALOGUE, Edits, Fault
+from conformance.search import Judged, Search, agrees_with_reference, generation
+from conformance.tolerance import K, Truth, effective_bits, judge, ratios, truth_of
+from reference import Array, Case, Cell, Result
+from reference.case_file import load_case
+
+SECONDS = 10.0
+"""How long a diagnosis may take."""
+
+MORE_CASES = 40
+"""Generated beside the failing one: a small case alone is explained by many faults."""
+
+ENOUGH = 0.8
+"""The share of the failing cases that an explanation has to explain."""
+
+FAR = 1e3
+"""So many times sigma off is too far for any conditioning to explain, and not worth a second run."""
+
+FLIPS = 0.1
+"""The share of the wrong elements of a case that may stay unexplained. A fault that rounds may round one number in many
+the other way, because the backend's own rounding errors put it on the other side."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the backend returns for one case, and where that is wrong."""
+
+    truth: Truth
+    candidate: Result
+    wrong: int
+    """Elements that disagree with the truth; 1 where the shape, the dtype or the presence of an output does."""
+
+    @property
+    def is_misshapen(self) -> bool:
+        """Whether an output is missing, or has another shape or dtype than it should."""
+        return form_of(self.candidate) != form_of(self.truth.value, self.truth.case)
+
+    @property
+    def cost(self) -> int:
+        """About what running the case costs."""
+        layer = self.truth.case.layer
+        return self.truth.case.num_steps * layer.num_layers * layer.num_directions
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How well some faults together reproduce a backend."""
+
+    faults: tuple[Fault, ...]
+    explained: int
+    failing: int
+    contradicted: int
+    """Cases that the backend gets right and the faults do not."""
+    bits: float
+    """To how many bits it agrees on the explained cases."""
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """Better explanations have a larger one."""
+        return (self.explained - self.contradicted, -len(self.faults), self.bits)
+
+    @property
+    def suffices(self) -> bool:
+        """Whether it may be called the explanation."""
+        return self.contradicted == 0 and self.explained >= max(1, ENOUGH * self.failing)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to explain."""
+        return self.contradicted == 0 and self.explained == self.failing
+
+    def __str__(self) -> str:
+        names = " and ".join(f"`{fault.name}`" for fault in self.faults)
+        word = "fault" if len(self.faults) == 1 else "faults"
+        says = " ".join(f"{fault.says} Look at {fault.look_at} ({fault.where})." for fault in self.faults)
+        share = f"{self.explained} of {self.failing} failing cases"
+        return f"agrees with {word} {names} to {self.bits:.1f} bits on {share}. {says}"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found, best first, and how far the search went."""
+
+    explanations: tuple[Explanation, ...]
+    failing: int
+    observed: int
+    tried: int
+    seconds: float
+
+    @property
+    def best(self) -> Explanation | None:
+        """The explanation, where there is one."""
+        return self.explanations[0] if self.explanations and self.explanations[0].suffices else None
+
+    def __str__(self) -> str:
+        if self.failing == 0:
+            return f"the outputs agree with the reference in all of {self.observed} cases, so it is not their values"
+        if self.best is not None:
+            return str(self.best)
+        near = next(iter(self.explanations), None)
+        nearest = f"; the nearest is `{near.faults[0].name}`, on {near.explained}" if near else ""
+        return (
+            f"no known fault explains it ({self.tried} faults and pairs tried on {self.failing} failing cases in"
+            f" {self.seconds:.1f} s{nearest})"
+        )
+
+
+def diagnose(backend: Judged, case: Case, seconds: float = SECONDS, run_seed: str = "diagnosis") -> Diagnosis:
+    """Explain why ``backend`` fails on ``case``, within ``seconds``."""
+    start = time.monotonic()
+    observed = list(observe(backend, cases_like(backend, case, run_seed), start + seconds / 3))
+    failing = sum(observation.wrong > 0 for observation in observed)
+    found: list[Explanation] = []
+    tried = 0
+    if failing:
+        for faults in candidates(observed, found):
+            if time.monotonic() - start > seconds:
+                break
+            tried += 1
+            explanation = explain(faults, observed)
+            if explanation.explained:
+                found.append(explanation)
+    best = sorted(found, key=lambda explanation: explanation.rank, reverse=True)
+    return Diagnosis(tuple(best), failing, len(observed), tried, time.monotonic() - start)
+
+
+def candidates(observed: list[Observation], found: list[Explanation]) -> Iterator[tuple[Fault, ...]]:
+    """Every fault of the cell, and unless one of them explains all every pair, the likelier ones first.
+
+    ``found`` grows while this runs. Where only one of two faults shows, it explains the case by itself: so the faults
+    that explain something are likely to be among the two.
+    """
+    cell = observed[0].truth.case.layer.cell
+    faults = [fault for fault in CATALOGUE.values() if cell in fault.cells]
+    yield from ((fault,) for fault in faults)
+    if any(explanation.is_complete for explanation in found):
+        return
+    by_rank = sorted(found, key=lambda explanation: explanation.rank, reverse=True)
+    likely = {explanation.faults[0].name: explanation.faults[0] for explanation in by_rank}
+    others = [fault for fault in faults if fault.name not in likely]
+    for pairs in (
+        itertools.combinations(likely.values(), 2),
+        itertools.product(likely.values(), others),
+        itertools.combinations(others, 2),
+    ):
+        for pair in pairs:
+            yield pair
+            # Two edits of the same thing need not commute.
+            if found and found[-1].faults == pair and not found[-1].is_complete:
+                yield pair[::-1]
+            if any(explanation.is_complete for explanation in found):
+                return
+        if any(explanation.suffices and len(explanation.faults) == 2 for explanation in found):
+            return
+
+
+def cases_like(backend: Judged, case: Case, run_seed: str) -> list[Case]:
+    """The case itself, and others of its cell and dtype that the backend claims, the cheap ones first."""
+    more: list[Case] = []
+    search = Search(agrees_with_reference)
+    search.for_each(
+        backend.capabilities, case.layer.cell, (str(case.dtype),), run_seed, more.append, generation(MORE_CASES)
+    )
+    return [case, *more]
+
+
+def observe(backend: Judged, cases: Iterable[Case], until: float) -> Iterator[Observation]:
+    """Run the backend on cases for as long as there is time; what raises or says nothing is left out."""
+    for case in cases:
+        if time.monotonic() > until:
+            return
+        truth = truth_of(case, backend.capabilities)
+        try:
+            candidate = backend.run(case)
+            verdict = judge(truth, candidate)
+        except Exception:  # a crash is reported as what it is; here it only tells nothing
+            continue
+        if not isinstance(candidate, Result) or not verdict.informative:
+            continue
+        misshapen = not verdict.accepted and not verdict.elements
+        yield Observation(truth, candidate, 1 if misshapen else disagreements(truth.value, candidate, truth.sigma)[0])
+
+
+def explain(faults: tuple[Fault, ...], observed: list[Observation]) -> Explanation:
+    """How well the faults together reproduce what was observed; given up after the second case that they do not."""
+    run = sum((fault.edits for fault in faults), start=Edits()).make()
+    remembers = any(fault.remembers for fault in faults)
+    explained = contradicted = misses = 0
+    worst = 0.0
+    failing = sum(observation.wrong > 0 for observation in observed)
+    # Cheap cases first, and failing ones before the others, unless the order of the calls is what matters.
+    order = observed if remembers else sorted(observed, key=lambda o: (o.wrong == 0, o.cost))
+    for observation in order:
+        left, ratio = residual(run, observation)
+        if left <= FLIPS * observation.wrong:
+            explained += observation.wrong > 0
+            worst = max(worst, ratio if left == 0 else 0.0)
+        else:
+            contradicted += observation.wrong == 0
+            misses += 1
+            if misses > max(1, (1 - ENOUGH) * failing):
+                break
+    bits = effective_bits(worst, observed[0].truth.arithmetic) if explained else math.nan
+    return Explanation(faults, explained, failing, contradicted, bits)
+
+
+def residual(run: Callable[[Case], Result], observation: Observation) -> tuple[int, float]:
+    """How many elements a wrong implementation leaves unexplained, and the largest ``|difference| / sigma``."""
+    case, truth = observation.truth.case, observation.truth
+    try:
+        exact = run(case.astype(np.float64))
+        if observation.is_misshapen or form_of(exact, case) != form_of(observation.candidate):
+            return (0 if form_of(exact, case) == form_of(observation.candidate) else sys.maxsize), 0.0
+        first, _ = disagreements(exact, observation.candidate, _scaled(truth.sigma, FAR))
+        if first > FLIPS * observation.wrong:
+            return first, math.inf
+        # A wrong function has a conditioning of its own: what its own rounding does to it is allowed too.
+        rounded = run(case.map(np.copy))  # a fault may write into what it is given
+        spread = {
+            name: np.maximum(getattr(truth.sigma, name), _own_spread(getattr(rounded, name), value, case, truth))
+            for name, value in exact.items()
+        }
+        return disagreements(exact, observation.candidate, Result(**spread))
+    except Exception:  # a fault that cannot run here explains nothing here
+        return sys.maxsize, math.inf
+
+
+def form_of(result: Result, case: Case | None = None) -> list[tuple[str, tuple[int, ...], str]]:
+    """Name, shape and dtype of every output, the dtype as if it had been computed for ``case``."""
+    return [
+        (name, array.shape, str(array.dtype if case is None else case.dtype))
+        for name, array in result.items()
+        if isinstance(array, np.ndarray)
+    ]
+
+
+def _scaled(spread: Result, factor: float) -> Result:
+    """A multiple of a spread, nowhere smaller than it is at the typical element of its output."""
+    return Result(*(factor * np.maximum(array, np.mean(array)) + 1e-4 for _, array in spread.items()))
+
+
+def _own_spread(rounded: Array, exact: Array, case: Case, truth: Truth) -> Array:
+    """The root mean square over the units of how far the rounded result is off, and of one rounding of it."""
+    hidden = case.layer.hidden_size
+    off = (rounded.astype(np.float64) - exact).reshape(*exact.shape[:-1], -1, hidden)
+    mean = np.sqrt(np.mean(off**2, axis=-1, keepdims=True))
+    return np.broadcast_to(mean, off.shape).reshape(exact.shape) + truth.arithmetic.unit * np.abs(exact)
+
+
+def disagreements(expected: Result, candidate: Result, spread: Result) -> tuple[int, float]:
+    """How many elements of a candidate are not as expected, and the largest ``|difference| / spread``."""
+    count, worst = 0, 0.0
+    with np.errstate(all="ignore"):
+        for name, value in expected.items():
+            got = getattr(candidate, name).astype(np.float64)
+            ratio = ratios(got, value, got - value, getattr(spread, name))
+            count += int(np.sum(ratio > K))
+            worst = max(worst, float(np.max(ratio)))
+    return count, worst
+
+
+class Explainer:
+    """Diagnoses the failures of one run, each backend and cell as seldom as will do."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._known: dict[tuple[str, Cell], Diagnosis] = {}
+
+    def explain(self, backend: Judged, spec: str, case: Case) -> str | None:
+        """What is to be said of the failure on ``case``; None where no diagnosis is wanted.
+
+        An explanation that was found before is said again where it explains this case too. Whatever goes wrong here is
+        said in place of a diagnosis: it must not hide the failure.
+        """
+        if self.seconds <= 0:
+            return None
+        key = (spec, case.layer.cell)
+        try:
+            if key not in self._known or not self._explains(self._known[key], backend, case):
+                self._known[key] = diagnose(backend, case, self.seconds)
+            return str(self._known[key])
+        except Exception as error:
+            return f"none, because looking for it failed: {type(error).__name__}: {error}"
+
+    @staticmethod
+    def _explains(diagnosis: Diagnosis, backend: Judged, case: Case) -> bool:
+        if diagnosis.best is None:
+            return True  # it was looked for, and is not to be had
+        observed = list(observe(backend, [case], math.inf))
+        return not observed or explain(diagnosis.best.faults, observed).is_complete
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; 0 where an explanation was found, 1 where none was, 2 where it could not be looked for."""
+    parser = argparse.ArgumentParser(prog="python -m conformance.diagnose", description=__doc__.splitlines()[0])
+    parser.add_argument("case", type=Path, help="a failing case, as a failure has saved it")
+    parser.add_argument("--backend", help="the backend; the one that the case was saved for, unless given")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long it may take (%(default)s)")
+    options = parser.parse_args(arguments)
+    try:
+        case, header = load_case(options.case)
+        backend = Judged(load(options.backend or str(header.get("backend"))))
+    except (OSError, ValueError, BackendError) as error:
+        print(f"cannot diagnose: {error}", file=sys.stderr)
+        return 2
+    diagnosis = diagnose(backend, case, options.seconds)
+    print(f"{backend.name}: {diagnosis}")
+    for explanation in diagnosis.explanations[1:4]:
+        names = " + ".join(fault.name for fault in explanation.faults)
+        print(f"  next: {names}, on {explanation.explained} of {explanation.failing}")
+    return 1 if diagnosis.best is None else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
