@@ -149,7 +149,7 @@ class Row:
         )
 
 
-def tests_of_the_suite(seed: str, kind: str) -> list[Test]:
+def suite_of(seed: str, kind: str) -> list[Test]:
     """Every test of one kind for every cell, in the order of the suite; the generated ones under ``seed``."""
     return [
         Test(kind, name, cell, dtypes, seed if name in SEARCHES else None)
@@ -294,14 +294,14 @@ def measure(
     """
     outcomes: dict[tuple[str, Test], Outcome] = {}
     for kind in kinds:
-        tests = list(dict.fromkeys(test for seed in seeds for test in tests_of_the_suite(seed, kind)))
+        tests = list(dict.fromkeys(test for seed in seeds for test in suite_of(seed, kind)))
         asked = {test: tuple(faults) for test in tests}
         if kind == LAST and not every_claim:
             asked = {test: _uncaught(faults, test.seed, outcomes.values()) for test in tests}
         for done, found in enumerate(_judged(asked, processes), start=1):
             outcomes.update({(outcome.fault, outcome.test): outcome for outcome in found})
             progress(kind, done, len(tests))
-    suite = {seed: [test for kind in kinds for test in tests_of_the_suite(seed, kind)] for seed in seeds}
+    suite = {seed: [test for kind in kinds for test in suite_of(seed, kind)] for seed in seeds}
     return [
         Row(fault, seed, tuple(outcomes[fault, test] for test in suite[seed] if (fault, test) in outcomes))
         for seed in seeds

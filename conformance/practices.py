@@ -69,7 +69,11 @@ class Practice:
             return False
 
     def share(self, faults: Sequence[str]) -> float:
-        """The share of faults that it catches."""
+        """The share of faults that it catches; ``ValueError`` where it rejects the reference."""
+        for question in self.questions:
+            with np.errstate(all="ignore"):
+                if not question.accepts(reference.run(question.case)):
+                    raise ValueError(f"the practice {self.name!r} rejects the reference on {question.case}")
         return sum(map(self.catches, faults)) / len(faults)
 
 

@@ -241,7 +241,7 @@ def test_the_same_cases_come_every_time() -> None:
         ({"input_mode": "linear"}, lambda case: case.layer.input_mode == "linear"),
         ({"bias": False}, lambda case: not case.layer.bias),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else "kept",
 )
 def test_a_constraint_is_kept(wanted: dict[str, Any], holds: Callable[[Case], bool]) -> None:
     """In every case of every cell."""
