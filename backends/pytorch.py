@@ -36,6 +36,7 @@ class PyTorch:
         zero_length="reject",
         input_modes=("linear",),
         dtypes=tuple(_DTYPES),
+        arithmetic={"float16": "float16-float32", "bfloat16": "bfloat16-float32"},
     )
 
     @property

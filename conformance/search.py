@@ -211,15 +211,20 @@ class Search:
         """A case in which the claim does not hold, as small as :data:`SHRINKING_SECONDS` allow, or None."""
         patience = Patience()
         first: list[Disagreement] = []
+        accepted: set[bytes] = set()
 
         def visit(case: Case) -> None:
-            if patience.is_over_for(case):
+            content = content_of(case)
+            # Hypothesis may generate a case again, which would say nothing new.
+            if content in accepted or patience.is_over_for(content):
                 return
             verdict = verdict_of(self.claim, subject.backend, case)
             tally.add(verdict)
+            if verdict.accepted:
+                accepted.add(content)
             hypothesis.target(min(verdict.worst, 1e6))
             if not verdict.accepted:
-                patience.found(case)
+                patience.found(content)
                 first.append(Disagreement(case, verdict))
                 raise first[-1]
 
@@ -279,15 +284,15 @@ class Patience:
         self._failing: set[bytes] = set()
         self._until = math.inf
 
-    def found(self, case: Case) -> None:
-        """Remember a failing case; the first one starts the clock."""
+    def found(self, content: bytes) -> None:
+        """Remember a failing case by its content; the first one starts the clock."""
         if not self._failing:
             self._until = time.monotonic() + SHRINKING_SECONDS
-        self._failing.add(content_of(case))
+        self._failing.add(content)
 
-    def is_over_for(self, case: Case) -> bool:
-        """Whether the time is up, and ``case`` is not one of those known to fail."""
-        return time.monotonic() > self._until and content_of(case) not in self._failing
+    def is_over_for(self, content: bytes) -> bool:
+        """Whether the time is up, and a case of this content is not one of those known to fail."""
+        return time.monotonic() > self._until and content not in self._failing
 
 
 def content_of(case: Case) -> bytes:

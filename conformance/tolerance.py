@@ -19,7 +19,10 @@ from reference import Array, Case, Direction, Layer, Result, exact
 from reference.noise import ARITHMETICS, Arithmetic, sigma
 
 K = 6.0
-"""The largest accepted error in units of sigma. Correct implementations have been seen to reach 2.8."""
+"""The largest accepted error in units of sigma. Correct implementations have been seen to reach 3.3 (docs/noise.md)."""
+
+HONEST = 1.75
+"""What the worst element of a correct implementation typically comes to, in units of sigma."""
 
 FLOAT64 = ARITHMETICS["float64"]
 
@@ -79,10 +82,15 @@ class Truth:
 
     @cached_property
     def informative(self) -> bool:
-        """Whether rounding leaves enough of the outputs to tell right from wrong."""
+        """Whether rounding leaves enough of the outputs to tell right from wrong, and none of them overflows."""
         limit = max(UNINFORMATIVE, 8 * self.arithmetic.unit)
+        with np.errstate(over="ignore"):
+            return self._is_within(limit)
+
+    def _is_within(self, limit: float) -> bool:
         return all(
-            bool(np.all(np.isfinite(value))) and np.max(getattr(self.sigma, name)) <= limit * np.max(np.abs(value))
+            bool(np.all(np.isfinite(value.astype(self.case.dtype))))
+            and np.max(getattr(self.sigma, name)) <= limit * np.max(np.abs(value))
             for name, value in self.value.items()
             if np.any(value)
         )
@@ -146,8 +154,12 @@ def judge_alike(truth: Truth, candidate: Result, other: Result, exactly: bool = 
 
 
 def effective_bits(worst: float, arithmetic: Arithmetic) -> float:
-    """The bits that a result delivers whose largest ``|error| / sigma`` is ``worst``: all that u has, up to K sigma."""
-    return max(0.0, float(-np.log2(arithmetic.unit) - np.log2(max(1.0, worst / K))))
+    """The bits that a result delivers whose largest ``|error| / sigma`` is ``worst``.
+
+    All that u has for a result that is accepted; otherwise as many fewer as its worst error is above an honest one.
+    """
+    lost = 0.0 if worst <= K else np.log2(worst / HONEST)
+    return max(0.0, float(-np.log2(arithmetic.unit) - lost))
 
 
 def _structure(case: Case, expected: Result, candidate: Any) -> list[Mismatch]:

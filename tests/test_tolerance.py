@@ -12,7 +12,7 @@ import pytest
 
 import reference
 from backends import Capabilities
-from conformance.tolerance import K, Truth, Verdict, effective_bits, judge, judge_alike, truth_of
+from conformance.tolerance import HONEST, K, Truth, Verdict, effective_bits, judge, judge_alike, truth_of
 from reference import Case, Cell, Direction, Layer, Result, exact
 from reference.noise import ARITHMETICS
 from tests.some_case import KINDS, LAYERS, some_case
@@ -252,15 +252,16 @@ def test_the_first_step_to_disagree_is_the_first_computed(wrong: list[tuple[int,
     [
         ("float32", 0.0, 24.0),
         ("float32", K, 24.0),
-        ("float32", 2 * K, 23.0),
-        ("float32", 8192 * K, 11.0),
-        ("float64", 4 * K, 51.0),
+        ("float32", 8 * HONEST, 21.0),
+        ("float32", 8192 * HONEST, 11.0),
+        ("float32", 1e30, 0.0),
+        ("float64", 4 * HONEST, 51.0),
         ("float16", 1.0, 11.0),
-        ("bfloat16", 16 * K, 4.0),
+        ("bfloat16", 16 * HONEST, 4.0),
     ],
 )
 def test_effective_bits_are_those_of_the_arithmetic_up_to_k_sigma(arithmetic: str, worst: float, bits: float) -> None:
-    """One less for each doubling of the error beyond it."""
+    """Beyond it one less than them for each doubling of what is honest, down to none."""
     assert effective_bits(worst, ARITHMETICS[arithmetic]) == bits
 
 
