@@ -167,6 +167,16 @@ def test_the_outputs_have_their_shapes_and_dtypes(vector: Stored) -> None:
 
 
 @every_vector
+def test_the_float64_reference_errs_as_float64_does(vector: Stored) -> None:
+    """Within 4 sigma of the exact result, where sigma is that of u = 2^-53: its certificate on the whole corpus."""
+    case = all_finite(vector.case)
+    truth = exact.truth(case)
+    spread = sigma(case, ARITHMETICS["float64"], truth.hi)
+    for name, error in truth.error(reference.run(case)).items():
+        assert np.all(np.abs(error) <= 4 * getattr(spread, name))
+
+
+@every_vector
 def test_the_reference_reproduces_a_vector(vector: Stored) -> None:
     """In float64 it lies within K sigma of the exact result, which is zero in the padding as sigma is."""
     result = reference.run(vector.case.astype(np.float64))
