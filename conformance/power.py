@@ -36,8 +36,7 @@ import pytest
 import golden
 from backends import Capabilities
 from conformance import search, test_agreement, test_documents, test_laws, test_smoke, test_vectors, tolerance
-from conformance.faults import CATALOGUE, WrongBackend, document
-from conformance.faults.fault import Fault
+from conformance.faults import CATALOGUE, Condition, Edits, Fault, WrongBackend, document
 from conformance.plugin import QUICK_EXAMPLES
 from conformance.practices import practices
 from conformance.search import SEARCHES, Judged, Subject, Tally, content_of, generation, verdict_of
@@ -65,6 +64,25 @@ Progress = Callable[[str, int, int], None]
 
 CAPABILITIES: Capabilities = WrongBackend.capabilities
 """Of every fault: it claims everything."""
+
+CONTROL = Fault(
+    name="nothing-wrong",
+    group="",
+    says="Nothing is wrong.",
+    look_at="the suite, if it rejects this",
+    where="nowhere",
+    shows=Condition("nothing", lambda case: False),
+    kind=None,
+    cells=tuple(Cell),
+    remembers=False,
+    edits=Edits(),
+)
+"""A right implementation, judged along with the wrong ones: a suite that rejects it says nothing of the others."""
+
+
+def fault_called(name: str) -> Fault:
+    """A fault of the catalogue, or the control."""
+    return CONTROL if name == CONTROL.name else CATALOGUE[name]
 
 
 @dataclass(frozen=True)
@@ -139,7 +157,7 @@ class Row:
     @property
     def reason(self) -> str:
         """Why it survives, if it does: in how many of the cases of the agreement claim it shows, and how much."""
-        fault = CATALOGUE[self.fault]
+        fault = fault_called(self.fault)
         tests = [outcome.test for outcome in self.outcomes if outcome.test.kind == "agreement"]
         cases = [case for test in tests for case in generated(test)]
         shown = sum(map(fault.shows, cases))
@@ -167,7 +185,7 @@ def _is_marked(function: Any, marker: str) -> bool:
 
 def judge_all(test: Test, faults: Sequence[str]) -> list[Outcome]:
     """What one test says of every fault that concerns its cell."""
-    concerned = [CATALOGUE[name] for name in faults if test.cell in CATALOGUE[name].cells]
+    concerned = [fault for fault in map(fault_called, faults) if test.cell in fault.cells]
     if not concerned:
         return []
     with shared_truths(), warnings.catch_warnings():
@@ -341,6 +359,17 @@ class Power:
     rows: tuple[Row, ...]
     seeds: tuple[str, ...]
     seconds: float
+    control: tuple[Row, ...] = ()
+    """What the suite says of a right implementation, seed by seed."""
+
+    @property
+    def false_alarms(self) -> list[str]:
+        """The tests that reject a right implementation."""
+        return [
+            f"{outcome.test.title} ({outcome.test.cell}, seed {row.seed}, case {outcome.cases})"
+            for row in self.control
+            for outcome in row.catching
+        ]
 
     @property
     def faults(self) -> list[str]:
@@ -381,6 +410,8 @@ def as_markdown(power: Power, timed: bool = False) -> str:
             + " |"
             for seed in power.seeds
         ),
+        "",
+        f"A right implementation, judged along with them, is rejected by {'; '.join(power.false_alarms) or 'nothing'}.",
         "",
         *(f"- survives under seed {row.seed}: `{row.fault}`, because {row.reason}" for row in power.survivors),
         *([""] if power.survivors else []),
@@ -476,7 +507,13 @@ def as_json(power: Power) -> str:
         }
         for row in power.rows
     ]
-    return json.dumps({"versions": versions(), "seeds": list(power.seeds), "rows": rows}, indent=1) + "\n"
+    return (
+        json.dumps(
+            {"versions": versions(), "seeds": list(power.seeds), "false alarms": power.false_alarms, "rows": rows},
+            indent=1,
+        )
+        + "\n"
+    )
 
 
 @contextmanager
@@ -494,7 +531,7 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; 1 with ``--check`` where a fault survives, 2 where there is none to judge."""
+    """The command; 1 with ``--check`` where a fault survives or the control does not, 2 where nothing is to judge."""
     parser = argparse.ArgumentParser(prog="python -m conformance.power", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", action="append", help="as pytest's --hypothesis-seed; repeatable (0 to 4)")
     parser.add_argument("--only", action="append", metavar="PATTERN", help="judge only faults so named; repeatable")
@@ -503,7 +540,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="how many (%(default)s)")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the table, as JSON or as Markdown")
     parser.add_argument("--document", type=Path, metavar="FILE", help="write docs/faults.md with what is measured now")
-    parser.add_argument("--check", action="store_true", help="exit with 1 if any fault survives under any seed")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a fault survives or the control does not")
     options = parser.parse_args(arguments)
     patterns = options.only or ["*"]
     faults = [name for name in CATALOGUE if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
@@ -514,8 +551,10 @@ def main(arguments: list[str] | None = None) -> int:
     start = time.monotonic()
     with progress_bar() as progress:
         kinds = [kind for kind in KINDS if kind in (options.kind or KINDS)]
-        rows = measure(faults, seeds, max(1, options.processes), options.every_claim, kinds, progress)
-    power = Power(tuple(rows), seeds, time.monotonic() - start)
+        judged = [*faults, CONTROL.name]
+        rows = measure(judged, seeds, max(1, options.processes), options.every_claim, kinds, progress)
+    wrong, right = (tuple(r for r in rows if (r.fault == CONTROL.name) is control) for control in (False, True))
+    power = Power(wrong, seeds, time.monotonic() - start, right)
     if options.write is not None:
         text = as_json(power) if options.write.suffix == ".json" else as_markdown(power)
         write_atomically(options.write, text.encode())
@@ -528,7 +567,9 @@ def main(arguments: list[str] | None = None) -> int:
         f"{caught} of {len(power.rows)} caught ({len(faults)} faults, {len(seeds)} seeds) in {power.seconds:.0f} s",
         file=sys.stderr,
     )
-    return 1 if options.check and power.survivors else 0
+    if power.false_alarms:
+        print(f"a right implementation is rejected by {'; '.join(power.false_alarms)}", file=sys.stderr)
+    return 1 if options.check and (power.survivors or power.false_alarms) else 0
 
 
 if __name__ == "__main__":

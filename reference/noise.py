@@ -330,8 +330,8 @@ def sigma(case: Case, arithmetic: Arithmetic, truth: Result | None = None, repli
         batch_axis = 0 if name == "y" else 1
         values = _plain(getattr(noisy, name))
         values = values.reshape(*exact.shape[:batch_axis], replicas, *exact.shape[batch_axis:])
-        squares = [_square(half, batch_axis, case.layer.hidden_size) for half in _halves(values, batch_axis)]
-        error = np.sqrt(np.maximum(*squares)) / magnified
+        halves = [_deviation(half, batch_axis, case.layer.hidden_size) for half in _halves(values, batch_axis)]
+        error = np.maximum(*halves) / magnified
         if not source.counts_small:
             errs = (error > 0) | (exact != 0) & (np.abs(exact) < arithmetic.smallest_normal)
             error = np.where(errs, np.maximum(error, NEGLIGIBLE * arithmetic.smallest_normal), error)
@@ -339,13 +339,17 @@ def sigma(case: Case, arithmetic: Arithmetic, truth: Result | None = None, repli
     return Result(**spread)
 
 
-def _square(values: Array, axis: int, hidden: int) -> Array:
-    """The variance between replicas, at least its mean over the H units of a state; zero where nothing errs at all."""
-    # From the first replica, so that replicas that are equal vary by exactly nothing.
-    square = np.var(values - values.take([0], axis), axis=axis, ddof=1)
-    states = square.reshape(*square.shape[:-1], -1, hidden)
-    pooled: Array = np.maximum(states, states.mean(axis=-1, keepdims=True))
-    return pooled.reshape(square.shape)
+def _deviation(values: Array, axis: int, hidden: int) -> Array:
+    """The deviation between replicas, at least its mean over the H units of a state; zero where nothing errs at all."""
+    # From the first replica, so that replicas that are equal deviate by exactly nothing.
+    apart = values - values.take([0], axis)
+    states = apart.reshape(*apart.shape[:-1], -1, hidden)
+    # Of about the size of 1, so that the squares of tiny numbers are still numbers.
+    _, exponent = np.frexp(np.max(np.abs(states), axis=(axis, -1), keepdims=True))
+    square = np.var(np.ldexp(states, -exponent), axis=axis, ddof=1)
+    pooled = np.sqrt(np.maximum(square, square.mean(axis=-1, keepdims=True)))
+    deviation: Array = np.ldexp(pooled, exponent.take(0, axis))
+    return deviation.reshape(values.take(0, axis).shape)
 
 
 def _replicated(case: Case, source: NoiseSource) -> Case:

@@ -335,3 +335,23 @@ def test_less_than_float32_is_rejected(candidate: Callable[[Case], Result], cell
     verdicts = [ratios_of(case, FLOAT32, candidate(case), np.float32) for case in cases_]
     assert all(verdict.informative for verdict in verdicts)
     assert max(verdict.worst for verdict in verdicts) > 1.5 * K
+
+
+@pytest.mark.parametrize("power", [-500, -700, -900])
+def test_the_sigma_of_tiny_numbers_is_in_proportion(power: int) -> None:
+    """Squares that underflow must not make it zero, which would ask for equality."""
+    case = some_case(Layer(cell=Cell.RNN, input_size=3, hidden_size=4)).astype(np.float64)
+
+    def scaled(array: Array) -> Array:
+        return np.ldexp(array, power)
+
+    tiny = replace(
+        case,
+        x=scaled(case.x),
+        h_0=None if case.h_0 is None else scaled(case.h_0),
+        weights=tuple(replace(w, b_ih=scaled(w.b_ih), b_hh=scaled(w.b_hh)) for w in case.weights),
+    )
+    for name, spread in sigma(tiny, ARITHMETICS["float64"]).items():
+        valid = spread[case.valid] if name == "y" else spread[:, case.row_lengths > 0]
+        assert np.all(valid > 0)
+        assert np.max(valid) < np.ldexp(1.0, power - 40)

@@ -12,7 +12,7 @@ import pytest
 
 from conformance import power
 from conformance.faults import CATALOGUE, GROUPS, Condition, Edits, Fault, Group
-from conformance.power import KINDS, Power, Row, as_json, as_markdown, judge_all, main, measure, suite_of
+from conformance.power import CONTROL, KINDS, Power, Row, as_json, as_markdown, judge_all, main, measure, suite_of
 from conformance.practices import GATE_ORDERS, Practice, constant_weights, square_weights
 from reference import Case, Cell, Result, run
 from tests.suite_run import Starter
@@ -61,6 +61,15 @@ def test_a_right_backend_survives_every_claim(group: Group) -> None:
     assert list(dict.fromkeys(asked)) == list(KINDS)
     for kind in KINDS:
         assert sum(outcome.cases for outcome in row.outcomes if outcome.test.kind == kind) > 0
+
+
+def test_a_right_implementation_is_judged_along_with_the_others() -> None:
+    """The report says whether the control is rejected, and by what."""
+    wrong, control = measure(["h-not-carried", CONTROL.name], [SEED], kinds=["smoke"])
+    assert wrong.caught and not control.caught
+    calm, alarmed = (as_markdown(Power((wrong,), (SEED,), 0.0, (row,))) for row in (control, wrong))
+    assert "A right implementation, judged along with them, is rejected by nothing." in calm
+    assert f"is rejected by states and outputs have their places (lstm, seed {SEED}, case 1)" in alarmed
 
 
 def test_a_survivor_has_its_reason(group: Group, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
