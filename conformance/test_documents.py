@@ -42,10 +42,10 @@ def test_the_sentences_about_the_outputs_are_true(
 ) -> None:
     """What a document says of its outputs in words: zeros past the length, the final state among the outputs, ..."""
     case = claimed_case(vector, subject)
-    run = run_of(subject, case)
+    run, other = run_of(subject, case), other_run(vector, subject, case)
     for name in vector.relations:
         relation = golden.RELATIONS[name]
-        violation = golden.judge(relation, run, other_run(vector, subject, case))
+        violation = golden.judge(relation, run, other)
         tally.add(Verdict(elements=sum(run.values[tensor].size for tensor in relation.needs or run.values)))
         if violation is not None:
             place = f"{violation.tensor}{list(violation.index)} is off by {violation.excess:.3g}"
