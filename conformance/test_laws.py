@@ -197,7 +197,8 @@ def test_a_result_outlives_the_next_call(backend: Judged, case: Case) -> Verdict
 @for_every_case()
 def test_strided_views_give_the_same_as_copies(backend: Judged, case: Case) -> Verdict:
     """Arrays that are not contiguous are read as they are."""
-    return alike(backend, case, backend.run(case.map(as_strided_view)))
+    # In place, because a copy of a view is not the view.
+    return alike(backend, case, backend.run_in_place(case.map(as_strided_view)))
 
 
 def as_strided_view(array: Array) -> Array:
