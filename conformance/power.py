@@ -433,10 +433,11 @@ def _line(fault: str, rows: list[Row], timed: bool) -> str:
     claims = dict.fromkeys("nothing" if one is None else f"{one.test.kind}: {one.test.title}" for one in first)
     after = [one.cases for one in first if one is not None]
     agreement = [row.fewest("agreement") for row in rows]
+    seen = _range([n for n in agreement if n is not None])
+    fewest = " or ".join(filter(None, [seen, "never" if None in agreement else ""]))
     kinds = [kind for kind in KINDS if any(kind in row.kinds for row in rows)]
     return (
-        f"| `{fault}` | {'; '.join(claims)} | {_range(after)} |"
-        f" {_range([n for n in agreement if n is not None])}{' or never' if None in agreement else ''} |"
+        f"| `{fault}` | {'; '.join(claims)} | {_range(after)} | {fewest} |"
         f" {', '.join(kinds)} |" + f" {_seconds(rows):.2f} |" * timed
     )
 
