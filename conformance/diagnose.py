@@ -116,6 +116,8 @@ class Diagnosis:
         return self.explanations[0] if self.explanations and self.explanations[0].suffices else None
 
     def __str__(self) -> str:
+        if self.observed == 0:
+            return "there is none, as the backend returned nothing that could be looked at"
         if self.failing == 0:
             return f"the outputs agree with the reference in all of {self.observed} cases, so it is not their values"
         if self.best is not None:
@@ -188,9 +190,12 @@ def cases_like(backend: Judged, case: Case, run_seed: str) -> list[Case]:
 
 
 def observe(backend: Judged, cases: Iterable[Case], until: float) -> Iterator[Observation]:
-    """Run the backend on cases for as long as there is time; what raises or says nothing is left out."""
-    for case in cases:
-        if time.monotonic() > until:
+    """Run the backend on the first case, and on others for as long as there is time.
+
+    What raises or says nothing is left out.
+    """
+    for k, case in enumerate(cases):
+        if k > 0 and time.monotonic() > until:
             return
         truth = truth_of(case, backend.capabilities)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +62,7 @@ def test_a_fault_is_named(fault: Fault) -> None:
         case = failing_case(backend, cell)
     except StopIteration:
         pytest.skip("the fault does not show in what a call returns, but in what it does to its inputs or later calls")
-    diagnosis = diagnose(backend, case, seconds=60)
+    diagnosis = diagnose(backend, case, seconds=300)
     assert explains_all(diagnosis), str(diagnosis)
     assert diagnosis.best is not None
     if diagnosis.best.faults != (fault,):
@@ -75,7 +74,7 @@ def test_a_fault_is_named(fault: Fault) -> None:
 def test_a_pair_of_faults_is_named(names: tuple[str, str]) -> None:
     """Where neither alone explains all that is wrong."""
     backend = wrong_in(Cell.LSTM, *(CATALOGUE[name] for name in names))
-    diagnosis = diagnose(backend, failing_case(backend, Cell.LSTM), seconds=60)
+    diagnosis = diagnose(backend, failing_case(backend, Cell.LSTM), seconds=300)
     assert diagnosis.best is not None, str(diagnosis)
     assert {fault.name for fault in diagnosis.best.faults} == set(names)
 
@@ -100,13 +99,24 @@ def scrambled(case: Case) -> Result:
 
 
 def test_what_no_fault_explains_is_said_to_be_so() -> None:
-    """In the time that there is."""
+    """In the time that there is, if only for the failing case itself."""
     backend = Judged(Wrong(scrambled, Capabilities(cells=(Cell.GRU,), dtypes=("float32",))))
-    start = time.monotonic()
-    diagnosis = diagnose(backend, failing_case(backend, Cell.GRU), seconds=2)
+    diagnosis = diagnose(backend, failing_case(backend, Cell.GRU), seconds=0)
     assert diagnosis.best is None
+    assert diagnosis.failing == diagnosis.observed == 1
+    assert diagnosis.tried == 0
     assert str(diagnosis).startswith("no known fault explains it")
-    assert time.monotonic() - start < 10
+
+
+def test_a_backend_that_only_raises_gives_nothing_to_diagnose() -> None:
+    """And it is said so, not that its values were right."""
+
+    def raises(case: Case) -> Result:
+        raise RuntimeError("out of memory")
+
+    backend = Judged(Wrong(raises, Capabilities(cells=(Cell.GRU,), dtypes=("float32",))))
+    case = failing_case(Judged(Wrong(scrambled, backend.capabilities)), Cell.GRU)
+    assert str(diagnose(backend, case, seconds=1)).startswith("there is none, as the backend returned nothing")
 
 
 def test_an_explanation_is_said_again_where_it_still_holds(monkeypatch: pytest.MonkeyPatch) -> None:
