@@ -280,16 +280,22 @@ LANES = 4
 COLUMNS = 512
 
 
+UNITS_LEFT_OVER = (
+    Condition(
+        f"H above {LANES} and no multiple of it",
+        lambda case: case.layer.hidden_size > LANES and case.layer.hidden_size % LANES > 0,
+    )
+    & A_STEP
+)
+"""Units are handled in blocks, and some are left after the last full one."""
+
+
 @GROUP.part(
     "last-units-not-computed",
     f"Units are computed in blocks of {LANES}; those after the last full block stay zero, unless there is none.",
     look_at="the loop over what does not fill a block of units",
     where="the last units of every layer",
-    shows=Condition(
-        f"H above {LANES} and no multiple of it",
-        lambda case: case.layer.hidden_size > LANES and case.layer.hidden_size % LANES > 0,
-    )
-    & A_STEP,
+    shows=UNITS_LEFT_OVER,
 )
 def _(part: Part) -> Part:
     whole = part.case.layer.hidden_size // LANES * LANES
@@ -309,11 +315,7 @@ def _(part: Part) -> Part:
     f"Products add up blocks of {LANES} terms; those of the recurrent product after the last full block are left out.",
     look_at="the loop over what does not fill a block of terms",
     where="the recurrent product",
-    shows=Condition(
-        f"H above {LANES} and no multiple of it",
-        lambda case: case.layer.hidden_size > LANES and case.layer.hidden_size % LANES > 0,
-    )
-    & A_STEP,
+    shows=UNITS_LEFT_OVER,
 )
 def _(part: Part) -> Part:
     whole = part.case.layer.hidden_size // LANES * LANES
