@@ -16,7 +16,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,6 +38,10 @@ MORE_CASES = 40
 ENOUGH = 0.8
 """The share of the failing cases that an explanation has to explain."""
 
+PATIENCE = {1: 3, 2: 1}
+"""How many cases one fault, or two, may miss before any is explained. Two are tried first on the cases that neither
+explains alone, and miss these at once if they are not the two; one of two misses those, and may explain others."""
+
 FAR = 1e3
 """So many times sigma off is too far for any conditioning to explain, and not worth a second run."""
 
@@ -51,12 +57,34 @@ class Observation:
     truth: Truth
     candidate: Result
     wrong: int
-    """Elements that disagree with the truth; 1 where the shape, the dtype or the presence of an output does."""
+    """Elements that disagree with the truth; all where the shape, the dtype or the presence of an output does."""
 
-    @property
+    @cached_property
+    def form(self) -> list[tuple[str, tuple[int, ...], str]]:
+        """See :func:`form_of`."""
+        return form_of(self.candidate)
+
+    @cached_property
     def is_misshapen(self) -> bool:
         """Whether an output is missing, or has another shape or dtype than it should."""
-        return form_of(self.candidate) != form_of(self.truth.value, self.truth.case)
+        return self.form != form_of(self.truth.value, self.truth.case)
+
+    @property
+    def tolerated(self) -> float:
+        """How many elements may stay unexplained."""
+        return 0 if self.is_misshapen else FLIPS * self.wrong
+
+    @cached_property
+    def sigma(self) -> Result:
+        """That of the truth, and for an output of another shape the largest there is."""
+        known = self.truth.sigma
+        largest = max(float(np.max(array)) for _, array in known.items())
+
+        def shaped_as(name: str, array: Array) -> Array:
+            own: Array | None = getattr(known, name)
+            return own if own is not None and own.shape == array.shape else np.full(array.shape, largest)
+
+        return Result(**{name: shaped_as(name, array) for name, array in self.candidate.items()})
 
     @property
     def cost(self) -> int:
@@ -70,12 +98,20 @@ class Explanation:
     """How well some faults together reproduce a backend."""
 
     faults: tuple[Fault, ...]
-    explained: int
+    cases: frozenset[int]
+    """The failing cases that are explained, as numbers of observations."""
     failing: int
     contradicted: int
     """Cases that the backend gets right and the faults do not."""
     bits: float
     """To how many bits it agrees on the explained cases."""
+    closeness: float
+    """The share of the wrong elements that it gives as the backend does, on average over the failing cases tried."""
+
+    @property
+    def explained(self) -> int:
+        """How many failing cases are explained."""
+        return len(self.cases)
 
     @property
     def rank(self) -> tuple[float, ...]:
@@ -136,47 +172,36 @@ def diagnose(backend: Judged, case: Case, seconds: float = SECONDS, run_seed: st
     observed = list(observe(backend, cases_like(backend, case, run_seed), start + seconds / 3))
     failing = sum(observation.wrong > 0 for observation in observed)
     found: list[Explanation] = []
-    tried = 0
     if failing:
-        for faults in candidates(observed, found):
-            if time.monotonic() - start > seconds:
+        for explanation in explanations(observed):
+            found.append(explanation)
+            is_settled = explanation.is_complete and len(explanation.faults) == 2
+            if is_settled or time.monotonic() - start > seconds:
                 break
-            tried += 1
-            explanation = explain(faults, observed)
-            if explanation.explained:
-                found.append(explanation)
-    best = sorted(found, key=lambda explanation: explanation.rank, reverse=True)
-    return Diagnosis(tuple(best), failing, len(observed), tried, time.monotonic() - start)
+    best = sorted((each for each in found if each.explained), key=lambda each: each.rank, reverse=True)
+    return Diagnosis(tuple(best), failing, len(observed), len(found), time.monotonic() - start)
 
 
-def candidates(observed: list[Observation], found: list[Explanation]) -> Iterator[tuple[Fault, ...]]:
-    """Every fault of the cell, and unless one of them explains all every pair, the likelier ones first.
+def explanations(observed: list[Observation]) -> Iterator[Explanation]:
+    """Of every fault of the cell, and unless one of them explains all of every pair, the likelier ones first.
 
-    ``found`` grows while this runs. Where only one of two faults shows, it explains the case by itself: so the faults
-    that explain something are likely to be among the two.
+    Where only one of two faults shows, it explains the case by itself, and where the other spoils some elements, it
+    still gives the rest: so all pairs with the fault that comes closest are tried first.
     """
     cell = observed[0].truth.case.layer.cell
-    faults = [fault for fault in CATALOGUE.values() if cell in fault.cells]
-    yield from ((fault,) for fault in faults)
-    if any(explanation.is_complete for explanation in found):
+    alone = []
+    for fault in CATALOGUE.values():
+        if cell in fault.cells:
+            alone.append(explain((fault,), observed))
+            yield alone[-1]
+    if any(explanation.is_complete for explanation in alone):
         return
-    by_rank = sorted(found, key=lambda explanation: explanation.rank, reverse=True)
-    likely = {explanation.faults[0].name: explanation.faults[0] for explanation in by_rank}
-    others = [fault for fault in faults if fault.name not in likely]
-    for pairs in (
-        itertools.combinations(likely.values(), 2),
-        itertools.product(likely.values(), others),
-        itertools.combinations(others, 2),
-    ):
-        for pair in pairs:
-            yield pair
-            # Two edits of the same thing need not commute.
-            if found and found[-1].faults == pair and not found[-1].is_complete:
-                yield pair[::-1]
-            if any(explanation.is_complete for explanation in found):
-                return
-        if any(explanation.suffices and len(explanation.faults) == 2 for explanation in found):
-            return
+    closest = sorted(alone, key=lambda explanation: -explanation.closeness)
+    for first, second in itertools.combinations(closest, 2):
+        settled = first.cases | second.cases
+        yield explain(first.faults + second.faults, observed, settled)
+        if first.faults[0].edits.meets(second.faults[0].edits):
+            yield explain(second.faults + first.faults, observed, settled)
 
 
 def cases_like(backend: Judged, case: Case, run_seed: str) -> list[Case]:
@@ -205,52 +230,94 @@ def observe(backend: Judged, cases: Iterable[Case], until: float) -> Iterator[Ob
             continue
         if not isinstance(candidate, Result) or not verdict.informative:
             continue
-        misshapen = not verdict.accepted and not verdict.elements
-        yield Observation(truth, candidate, 1 if misshapen else disagreements(truth.value, candidate, truth.sigma)[0])
+        if verdict.accepted or verdict.elements:
+            wrong, _ = disagreements(truth.value, candidate, truth.sigma)
+        else:
+            wrong = sum(np.size(array) for _, array in candidate.items())
+        yield Observation(truth, candidate, wrong)
 
 
-def explain(faults: tuple[Fault, ...], observed: list[Observation]) -> Explanation:
-    """How well the faults together reproduce what was observed; given up after the second case that they do not."""
+def explain(
+    faults: tuple[Fault, ...], observed: list[Observation], settled: frozenset[int] = frozenset()
+) -> Explanation:
+    """How well the faults together reproduce what was observed; given up where they are too often wrong.
+
+    ``settled`` are cases that say little about these faults together, because one of them explains them alone.
+    """
     run = sum((fault.edits for fault in faults), start=Edits()).make()
-    remembers = any(fault.remembers for fault in faults)
-    explained = contradicted = misses = 0
-    worst = 0.0
     failing = sum(observation.wrong > 0 for observation in observed)
-    # Cheap cases first, and failing ones before the others, unless the order of the calls is what matters.
-    order = observed if remembers else sorted(observed, key=lambda o: (o.wrong == 0, o.cost))
-    for observation in order:
-        left, ratio = residual(run, observation)
-        if left <= FLIPS * observation.wrong:
-            explained += observation.wrong > 0
-            worst = max(worst, ratio if left == 0 else 0.0)
+    few = max(1, (1 - ENOUGH) * failing)
+    explained: set[int] = set()
+    contradicted = misses = 0
+    worst = 0.0
+    shares: list[float] = []
+    for number in _order(faults, observed, settled):
+        observation = observed[number]
+        found = residual(run, observation)
+        if observation.wrong:
+            shares.append(max(0.0, 1 - found.apart / observation.wrong))
+        if found.left <= observation.tolerated:
+            if observation.wrong:
+                explained.add(number)
+            worst = max(worst, found.ratio if found.left == 0 else 0.0)
         else:
             contradicted += observation.wrong == 0
             misses += 1
-            if misses > max(1, (1 - ENOUGH) * failing):
+            if misses > (few if explained else min(few, PATIENCE[len(faults)])):
                 break
     bits = effective_bits(worst, observed[0].truth.arithmetic) if explained else math.nan
-    return Explanation(faults, explained, failing, contradicted, bits)
+    return Explanation(faults, frozenset(explained), failing, contradicted, bits, float(np.mean(shares or 0.0)))
 
 
-def residual(run: Callable[[Case], Result], observation: Observation) -> tuple[int, float]:
-    """How many elements a wrong implementation leaves unexplained, and the largest ``|difference| / sigma``."""
-    case, truth = observation.truth.case, observation.truth
+def _order(faults: tuple[Fault, ...], observed: list[Observation], settled: frozenset[int]) -> Iterable[int]:
+    """The numbers of the observations: telling ones, failing ones and cheap ones first.
+
+    Where the order of the calls is what matters, they stay in it.
+    """
+    if any(fault.remembers for fault in faults):
+        return range(len(observed))
+    return sorted(range(len(observed)), key=lambda k: (observed[k].wrong == 0, k in settled, observed[k].cost))
+
+
+class Residual(NamedTuple):
+    """What a wrong implementation leaves unexplained of an observation."""
+
+    left: float
+    """Elements that are not the candidate's, if its own conditioning is allowed for."""
+    apart: float
+    """Elements that are not the candidate's to within the error of the claimed arithmetic."""
+    ratio: float
+    """The largest ``|difference| / sigma``."""
+
+
+NOTHING = Residual(math.inf, math.inf, math.inf)
+"""Of an implementation that cannot run here, or whose outputs have another form: it explains nothing."""
+
+
+def residual(run: Callable[[Case], Result], observation: Observation) -> Residual:
+    """What a wrong implementation leaves unexplained."""
+    case, sigma, unit = observation.truth.case, observation.sigma, observation.truth.arithmetic.unit
     try:
-        exact = run(case.astype(np.float64))
-        if observation.is_misshapen or form_of(exact, case) != form_of(observation.candidate):
-            return (0 if form_of(exact, case) == form_of(observation.candidate) else sys.maxsize), 0.0
-        first, _ = disagreements(exact, observation.candidate, _scaled(truth.sigma, FAR))
-        if first > FLIPS * observation.wrong:
-            return first, math.inf
-        # A wrong function has a conditioning of its own: what its own rounding does to it is allowed too.
         rounded = run(case.map(np.copy))  # a fault may write into what it is given
+        if form_of(rounded) != observation.form:
+            return NOTHING
+        # Where a wrong function depends on the format of its numbers, only itself in that format shows it.
+        apart, ratio = disagreements(rounded, observation.candidate, sigma)
+        if apart == 0:
+            return Residual(0, 0, ratio)
+        far, _ = disagreements(rounded, observation.candidate, _scaled(sigma, FAR))
+        if far > observation.tolerated:
+            return Residual(far, apart, math.inf)
+        # A wrong function has a conditioning of its own: what its own rounding does to it is allowed too.
+        exact = run(case.astype(np.float64))
         spread = {
-            name: np.maximum(getattr(truth.sigma, name), _own_spread(getattr(rounded, name), value, case, truth))
+            name: np.maximum(getattr(sigma, name), _own_spread(getattr(rounded, name), value, case, unit))
             for name, value in exact.items()
         }
-        return disagreements(exact, observation.candidate, Result(**spread))
-    except Exception:  # a fault that cannot run here explains nothing here
-        return sys.maxsize, math.inf
+        left, ratio = disagreements(exact, observation.candidate, Result(**spread))
+        return Residual(left, apart, ratio)
+    except Exception:
+        return NOTHING
 
 
 def form_of(result: Result, case: Case | None = None) -> list[tuple[str, tuple[int, ...], str]]:
@@ -267,20 +334,20 @@ def _scaled(spread: Result, factor: float) -> Result:
     return Result(*(factor * np.maximum(array, np.mean(array)) + 1e-4 for _, array in spread.items()))
 
 
-def _own_spread(rounded: Array, exact: Array, case: Case, truth: Truth) -> Array:
+def _own_spread(rounded: Array, exact: Array, case: Case, unit: float) -> Array:
     """The root mean square over the units of how far the rounded result is off, and of one rounding of it."""
     hidden = case.layer.hidden_size
     off = (rounded.astype(np.float64) - exact).reshape(*exact.shape[:-1], -1, hidden)
     mean = np.sqrt(np.mean(off**2, axis=-1, keepdims=True))
-    return np.broadcast_to(mean, off.shape).reshape(exact.shape) + truth.arithmetic.unit * np.abs(exact)
+    return np.broadcast_to(mean, off.shape).reshape(exact.shape) + unit * np.abs(exact)
 
 
 def disagreements(expected: Result, candidate: Result, spread: Result) -> tuple[int, float]:
     """How many elements of a candidate are not as expected, and the largest ``|difference| / spread``."""
     count, worst = 0, 0.0
     with np.errstate(all="ignore"):
-        for name, value in expected.items():
-            got = getattr(candidate, name).astype(np.float64)
+        for name, array in expected.items():
+            got, value = getattr(candidate, name).astype(np.float64), array.astype(np.float64)
             ratio = ratios(got, value, got - value, getattr(spread, name))
             count += int(np.sum(ratio > K))
             worst = max(worst, float(np.max(ratio)))

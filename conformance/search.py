@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 from backends import Backend, Capabilities
 from conformance.strategies import cases
@@ -155,7 +156,9 @@ class Search:
     examples: float = 1.0
     """Times the profile's number of cases."""
     wanted: Mapping[str, Any] = field(default_factory=dict)
-    """Goes to :func:`conformance.strategies.cases`."""
+    """Goes to the strategy."""
+    strategy: Callable[..., SearchStrategy[Case]] = cases
+    """One of :mod:`conformance.strategies`."""
 
     def unclaimed(self, capabilities: Capabilities) -> str | None:
         """What the claim needs and ``capabilities`` leave out, or None."""
@@ -201,7 +204,7 @@ class Search:
 
         @seed(int.from_bytes(digest[:8], "little"))
         @settings(profile, max_examples=max(1, round(profile.max_examples * self.examples)))
-        @given(cases(capabilities, cell, st.sampled_from(dtypes), **self.wanted))
+        @given(self.strategy(capabilities, cell, st.sampled_from(dtypes), **self.wanted))
         def every(case: Case) -> None:
             visit(case)
 
@@ -246,7 +249,10 @@ SEARCHES: dict[str, Search] = {}
 
 
 def for_every_case(
-    needs: tuple[str | Direction, ...] = (), examples: float = 1.0, **wanted: Any
+    needs: tuple[str | Direction, ...] = (),
+    examples: float = 1.0,
+    strategy: Callable[..., SearchStrategy[Case]] = cases,
+    **wanted: Any,
 ) -> Callable[[Claim], Callable[..., None]]:
     """Make a test of a claim: it holds for every case that the subject's backend claims and that is as ``wanted``.
 
@@ -254,7 +260,7 @@ def for_every_case(
     """
 
     def decorate(claim: Claim) -> Callable[..., None]:
-        search = SEARCHES[claim.__name__] = Search(claim, needs, examples, wanted)
+        search = SEARCHES[claim.__name__] = Search(claim, needs, examples, wanted, strategy)
 
         @functools.wraps(claim)
         def test(subject: Subject, tally: Tally, request: pytest.FixtureRequest) -> None:

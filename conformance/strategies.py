@@ -7,7 +7,8 @@ a flag, a length or a magnitude; so no two of these are equal by accident:
   next to a number that kernels block by;
 - every gate, direction, layer, row, step and state slot has numbers of its own;
 - lengths are unsorted, with T, 1 and (where it is claimed) 0 among them, and none equal to T now and then;
-- inputs, weights, biases and states have magnitudes of their own, from lost in rounding to saturating every gate.
+- inputs, weights, biases and states have magnitudes of their own, from lost in rounding to saturating every gate;
+- activations differ where their arguments lie, so :func:`sweeps` leads every gate through them.
 
 A number is one byte of Hypothesis's own choice sequence, ``byte / 128 * scale``, exact in every dtype. Hypothesis often
 leaves a block of bytes at zero, in half of the cases it generates and whenever it shrinks; so the byte is taken
@@ -25,13 +26,16 @@ import numpy as np
 from hypothesis import strategies as st
 
 from backends import Capabilities
-from reference import Array, Case, Cell, Layer, Weights
+from reference import GATES, Array, Case, Cell, Layer, Weights
 
 MOST_BYTES = 4096
 """Half of what Hypothesis allows an example; larger cases go round their bytes."""
 
 LARGE = {"T": (12, 24, 40), "H": (8, 15, 16, 17, 33), "B": (8, 9, 17), "I": (8, 16, 31, 520)}
 """Sizes of an axis that is large: long enough to forget, next to what kernels block by, too many to add in few bits."""
+
+SWEPT = (5, 9, 11)
+"""B, T and H of a case that sweeps an activation: some five hundred points."""
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 """Its multiples modulo 1 are spread evenly and never repeat."""
@@ -105,6 +109,54 @@ def shapes(
         input_mode=input_mode,
     )
     return layer, batch, steps
+
+
+@st.composite
+def sweeps(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: st.SearchStrategy[str]) -> Case:
+    """Cases in which the argument of one activation runs through an interval, and everything else stands still.
+
+    An activation that is wrong on a short interval is wrong in few elements of other cases. Here every unit of every
+    row and step takes it at another point: its gate reads nothing but the input of the unit's own. What the other gates
+    read is a constant, which is the last input, as a backend may have no bias. ``"c"`` is the activation of an LSTM's
+    cell state, whose argument is spread by ``c_0``.
+    """
+    batch, steps, hidden = SWEPT
+    gates = GATES[cell]
+    swept = draw(st.sampled_from([*gates, "c"] if cell is Cell.LSTM else gates))
+    centre, span, start = draw(st.integers(-6, 6)), draw(st.sampled_from([32, 32, 8, 2])), draw(st.integers(0, 127))
+    layer = Layer(
+        cell=cell,
+        input_size=hidden + 1,
+        hidden_size=hidden,
+        direction=draw(st.sampled_from(capabilities.directions)),
+        activation=draw(st.sampled_from(capabilities.activations)) if cell is Cell.RNN else "tanh",
+        reset_after=draw(st.sampled_from(capabilities.reset_after)) if cell is Cell.GRU else True,
+        bias=draw(st.sampled_from(capabilities.bias)),
+    )
+    constants = st.integers(-24, 24).map(lambda n: (n or 8) / 8)
+    dtype = numpy_dtype(draw(dtypes))
+
+    def points(*shape: int) -> Array:
+        place = (np.arange(math.prod(shape)) * GOLDEN + start / 128) % 1
+        return (centre + span * (place - 0.5)).reshape(shape)
+
+    def weights() -> Weights:
+        w_ih = np.zeros((len(gates), hidden, hidden + 1))
+        w_hh = np.zeros((len(gates), hidden, hidden))
+        for g, gate in enumerate(gates):
+            if gate == swept:
+                w_ih[g, :, :hidden] = np.eye(hidden)
+            else:
+                w_ih[g, :, hidden] = draw(constants)
+                w_hh[g] = np.eye(hidden) * draw(constants) / 4
+        bias = np.zeros((len(gates), hidden))
+        return Weights(w_ih, w_hh, bias, bias.copy())
+
+    slots = layer.num_directions
+    x = np.concatenate([points(batch, steps, hidden), np.ones((batch, steps, 1))], axis=2)
+    h_0 = points(slots, batch, hidden) / 16
+    c_0 = points(slots, batch, hidden) if cell is Cell.LSTM else None
+    return Case(layer, tuple(weights() for _ in range(slots)), x, h_0, c_0).astype(dtype)
 
 
 def lengths_of(steps: int, shortest: int) -> st.SearchStrategy[int]:

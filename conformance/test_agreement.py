@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance.search import Judged, agrees_with_reference, for_every_case
+from conformance.strategies import sweeps
 from conformance.tolerance import Verdict
 from reference import Case
 
@@ -13,4 +14,11 @@ from reference import Case
 @for_every_case(examples=3)
 def test_every_output_agrees_with_the_reference(backend: Judged, case: Case) -> Verdict:
     """All of y, h_n and c_n agree with the reference within the error of the claimed arithmetic."""
+    return agrees_with_reference(backend, case)
+
+
+@pytest.mark.each_dtype
+@for_every_case(needs=("linear",), strategy=sweeps)
+def test_every_activation_agrees_wherever_its_argument_lies(backend: Judged, case: Case) -> Verdict:
+    """Every gate is right at every point of intervals through which its argument runs."""
     return agrees_with_reference(backend, case)

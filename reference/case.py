@@ -298,6 +298,8 @@ def _check_states(layer: Layer, h_0: Array | None, c_0: Array | None, batch: int
 
 def _check_array(name: str, array: Any, shape: tuple[int | str, ...], dtype: np.dtype[Any] | None) -> None:
     """Check type, shape (a letter stands for any size of at least 1) and dtype (None: any floating one)."""
+    if type(array) is np.ndarray and array.shape == shape and array.dtype == dtype and array.dtype.char != "O":
+        return  # nearly always, and so at once
     wanted = "(" + ", ".join(map(str, shape)) + ")"
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} is {_short(array)}, but should be a numpy array of shape {wanted}")
@@ -316,7 +318,7 @@ def _check_array(name: str, array: Any, shape: tuple[int | str, ...], dtype: np.
         if wrong:
             item = next(item for item in array.flat if type(item) in wrong)
             raise TypeError(f"{name} holds {_short(item)}, but should hold numbers")
-    elif not (np.issubdtype(array.dtype, np.floating) or array.dtype.name == "bfloat16"):
+    elif not (array.dtype.kind == "f" or array.dtype.name == "bfloat16"):
         raise TypeError(f"{name} has dtype {array.dtype}, but should have a floating dtype")
 
 

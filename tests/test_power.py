@@ -78,7 +78,7 @@ def test_a_survivor_has_its_reason(group: Group, capsys: pytest.CaptureFixture[s
     rows = measure([fault.name], [SEED], kinds=["agreement"])
     report = as_markdown(Power(tuple(rows), (SEED,), 0.0))
     assert (
-        f"survives under seed {SEED}: `{fault.name}`, because its condition (any case) holds in 0 of the 60" in report
+        f"survives under seed {SEED}: `{fault.name}`, because its condition (any case) holds in 0 of the 80" in report
     )
     assert "| `made-for-a-test` | nothing |" in report
 

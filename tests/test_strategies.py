@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import conformance.strategies
 from backends import Capabilities
-from conformance.strategies import cases, numpy_dtype
-from reference import Array, Case, Cell, Direction
+from conformance.strategies import cases, numpy_dtype, sweeps
+from reference import GATES, Array, Case, Cell, Direction
 from tests.some_case import arrays_in
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
@@ -300,3 +300,45 @@ def test_a_case_is_drawn_within_the_bytes_that_hypothesis_allows() -> None:
     """The largest sizes do not overrun its buffer."""
     capabilities = replace(Capabilities(), max_layers=1)
     assert len(drawn(Cell.LSTM, 50, capabilities, min_steps=40, min_batch=9)) == 50
+
+
+# Sweeps
+
+
+@every_cell
+def test_a_sweep_leads_every_gate_through_its_interval(cell: Cell) -> None:
+    """Of an activation off by little on a fifth of a unit every gate shows it, some example at least."""
+    found: list[Case] = []
+
+    @settings(same_every_time, max_examples=60)
+    @given(sweeps(EVERYTHING, cell, st.just("float32")))
+    def collect(case: Case) -> None:
+        found.append(case)
+
+    collect()
+    arguments: dict[int, list[Array]] = {gate: [] for gate in range(len(GATES[cell]))}
+    for case in found:
+        for gate, w_ih in enumerate(np.asarray(case.weights[0].w_ih)):
+            if w_ih[:, :-1].any():
+                assert np.array_equal(w_ih, np.eye(*w_ih.shape))
+                assert not case.weights[0].w_hh[gate].any()
+                arguments[gate].append(case.x[:, :, :-1].ravel())
+    for points in arguments.values():
+        gaps = np.diff(np.sort(np.concatenate(points)))
+        inside = np.abs(np.sort(np.concatenate(points))[1:]) < 10
+        assert gaps[inside].max() < 0.2
+
+
+def test_a_sweep_stays_within_what_is_claimed() -> None:
+    """The direction, the activation, the reset and the bias are claimed ones."""
+    narrow = Capabilities(
+        directions=(Direction.REVERSE,), activations=("relu",), reset_after=(False,), bias=(False,), lengths=False
+    )
+    for cell in Cell:
+
+        @settings(same_every_time, max_examples=20)
+        @given(sweeps(narrow, cell, st.just("float64")))
+        def is_claimed(case: Case) -> None:
+            assert narrow.declines(case) is None
+
+        is_claimed()

@@ -82,8 +82,7 @@ def _reports() -> str:
         [
             "## Reports",
             "",
-            "Public reports of faults of these kinds. A report in brackets was not read for this list; it is cited"
-            " after a list of others. Faults without a kind are argued from what can differ.",
+            "Public reports of faults of these kinds. Faults without a kind are argued from what can differ.",
             "",
             "| kind | what was wrong | faults here | reports |",
             "| --- | --- | ---: | --- |",
@@ -95,9 +94,8 @@ def _reports() -> str:
 
 def _kind_line(name: str, kind: Kind) -> str:
     count = sum(fault.kind == name for fault in CATALOGUE.values())
-    links = (f"[{report.title}]({report.url})" for report in kind.reports)
-    shown = (link if report.opened else f"({link})" for link, report in zip(links, kind.reports))
-    return f"| {name} | {kind.says} | {count or ''} | {', '.join(shown)} |"
+    links = ", ".join(f"[{report.title}]({report.url})" for report in kind.reports)
+    return f"| {name} | {kind.says} | {count or ''} | {links} |"
 
 
 def _not_expressible() -> str:

@@ -15,7 +15,7 @@ The places are independent of one another, so two faults can be had at once: ``f
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -63,6 +63,10 @@ class Edits:
         for wrap in self.around:
             around = wrap(around)
         return _quiet(around)
+
+    def meets(self, other: Edits) -> bool:
+        """Whether both edit at one place, so that their order may matter."""
+        return any(getattr(self, each.name) and getattr(other, each.name) for each in fields(self))
 
     @property
     def _in_parts(self) -> bool:

@@ -229,6 +229,7 @@ final(
     "the order of h_n and c_n: some frameworks have (c, h)",
     LSTM,
     lambda case, result: result if result.c_n is None else replace(result, h_n=result.c_n, c_n=result.h_n),
+    "F53",
     cells=(Cell.LSTM,),
 )
 final(

@@ -91,7 +91,7 @@ state_fault(
     "the order of h_0 and c_0: some frameworks have (c, h)",
     LSTM & STATES,
     lambda case: case if case.c_0 is None else replace(case, h_0=case.c_0, c_0=case.h_0),
-    None,
+    "F53",
     cells=(Cell.LSTM,),
 )
 state_fault(

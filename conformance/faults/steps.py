@@ -124,7 +124,7 @@ gru(
     "The candidate sees the state whole, whatever the reset gate says.",
     "where r enters the candidate",
     GRU & A_STEP,
-    None,
+    "F54",
     gru_inner=lambda r, h_n: h_n,
     gru_reset=lambda r, h: h,
 )
