@@ -255,7 +255,7 @@ def explain(
         observation = observed[number]
         found = residual(run, observation)
         if observation.wrong:
-            shares.append(max(0.0, 1 - found.apart / observation.wrong))
+            shares.append(found.closeness_to(observation))
         if found.left <= observation.tolerated:
             if observation.wrong:
                 explained.add(number)
@@ -288,6 +288,11 @@ class Residual(NamedTuple):
     """Elements that are not the candidate's to within the error of the claimed arithmetic."""
     ratio: float
     """The largest ``|difference| / sigma``."""
+
+    def closeness_to(self, observation: Observation) -> float:
+        """The share of the wrong elements that come out; where the form is wrong too, that form is half of it."""
+        share = max(0.0, 1 - self.apart / observation.wrong)
+        return (1 + share) / 2 if observation.is_misshapen and self.apart < math.inf else share
 
 
 NOTHING = Residual(math.inf, math.inf, math.inf)
