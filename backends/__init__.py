@@ -11,6 +11,9 @@ name                    file                    needs
 ``pytorch``             pytorch.py              torch
 ``pytorch-cuda``        pytorch.py              torch, and a device that torch.cuda sees
 ======================  ======================  =============================================
+
+Each of them, and your own, runs in a process of its own, under another interpreter too, as ``isolated:SPEC@PYTHON``:
+see isolated.py.
 """
 
 from __future__ import annotations
@@ -149,11 +152,15 @@ class Backend(Protocol):
 
 
 def load(spec: str) -> Backend:
-    """The backend called ``spec``: a name of :data:`BACKENDS`, or ``package.module:attribute``.
+    """The backend called ``spec``: a name of :data:`BACKENDS`, or ``package.module:attribute``, or either isolated.
 
     The attribute is a backend, or a class or function that returns one when called without arguments.
     Raises :class:`BackendError` where it cannot be had.
     """
+    if spec.startswith("isolated:"):
+        from backends.isolated import Isolated  # only where it is chosen, because it imports this module
+
+        return Isolated(spec.removeprefix("isolated:"))
     if spec not in BACKENDS and ":" not in spec:
         raise BackendError(_unknown(spec))
     module_name, _, attribute = BACKENDS.get(spec, spec).partition(":")

@@ -110,7 +110,7 @@ def _dtype(name: str) -> np.dtype[Any]:
 
         bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
         return bfloat16
-    known = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
+    known = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
     if name not in known:
         raise ValueError(f"an array has the dtype {name}, but should have one of BF16, {', '.join(known)}")
     return np.dtype(known[name])
