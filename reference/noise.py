@@ -171,6 +171,8 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
             result = ufunc(*plain, out=_plain(noisy))
         if ufunc is np.matmul:
             self.source.disturb_product(result, *plain)
+        elif ufunc is np.add and not isinstance(inputs[1], Noisy):
+            self.source.disturb_sum(result, plain[1])
         else:
             self.source.disturb(result, ufunc)
         return noisy
@@ -218,6 +220,18 @@ class NoiseSource:
         self._operation += 1
         if self.counts_small:
             self._disturb_small(result, noise, ufunc)
+
+    def disturb_sum(self, result: Array, constant: Array) -> None:
+        """Add to ``result = number + constant`` the error of rounding the larger of ``number`` and it, in place.
+
+        A bias may be added anywhere in the sum that it belongs to: where it cancels a number here, that number is
+        rounded on its own elsewhere.
+        """
+        number = result - constant
+        larger = np.where(np.abs(number) > np.abs(result), number, result)
+        rounded = larger.copy()
+        self.disturb(rounded, np.add)
+        result += rounded - larger
 
     def disturb_product(self, result: Array, a: Array, b: Array) -> None:
         """Add to ``result = a @ b`` the errors of its operands, of its sums and of storing it, in place."""
