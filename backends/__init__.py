@@ -4,13 +4,29 @@ A backend is any object with a ``name``, its ``capabilities`` and a method ``run
 order, layout, devices and engines are its own business. Each adapter is one file, and its framework is imported when
 the backend is chosen, not before:
 
-======================  ======================  =============================================
-name                    file                    needs
-======================  ======================  =============================================
-``reference``           numpy_reference.py      numpy
-``pytorch``             pytorch.py              torch
-``pytorch-cuda``        pytorch.py              torch, and a device that torch.cuda sees
-======================  ======================  =============================================
+=========================  =========================  =============================================
+name                       file                       needs
+=========================  =========================  =============================================
+``reference``              numpy_reference.py         numpy
+``pytorch``                pytorch.py                 torch
+``pytorch-cuda``           pytorch.py                 torch, and a device that torch.cuda sees
+``onnxruntime``            onnx_runtime.py            onnxruntime, onnx
+``onnxruntime-constants``  onnx_runtime.py            onnxruntime, onnx
+``onnx-reference``         onnx_reference.py          onnx
+``mindspore``              mind_spore.py              mindspore, numpy below 2
+``mindspore-graph``        mind_spore.py              mindspore, numpy below 2
+``flax``                   jax_scan.py                jax, flax
+``keras``                  keras_layers.py            keras, and a backend of keras such as torch
+``openvino``               open_vino.py               openvino
+``openvino-dynamic``       open_vino.py               openvino
+``mlx``                    mlx_layers.py              mlx
+``tensorrt-network``       tensor_rt/interpreted.py   tensorrt-rtx or tensorrt; no GPU
+``tensorrt-rtx``           tensor_rt/runtime.py       tensorrt-rtx, cuda-python and a GPU
+``tensorrt-rtx-tf32``      tensor_rt/runtime.py       tensorrt-rtx, cuda-python and a GPU
+``tensorrt``               tensor_rt/runtime.py       tensorrt, cuda-python and a GPU
+``tensorrt-tf32``          tensor_rt/runtime.py       tensorrt, cuda-python and a GPU
+``tensorrt-rnnv2``         tensor_rt/rnn_v2_layer.py  tensorrt 8, cuda-python and a GPU
+=========================  =========================  =============================================
 
 Each of them, and your own, runs in a process of its own, under another interpreter too, as ``isolated:SPEC@PYTHON``:
 see isolated.py.
@@ -34,6 +50,22 @@ BACKENDS: Mapping[str, str] = MappingProxyType(
         "reference": "backends.numpy_reference:Reference",
         "pytorch": "backends.pytorch:PyTorch",
         "pytorch-cuda": "backends.pytorch:PyTorchCuda",
+        "onnxruntime": "backends.onnx_runtime:OnnxRuntime",
+        "onnxruntime-constants": "backends.onnx_runtime:OnnxRuntimeConstants",
+        "onnx-reference": "backends.onnx_reference:OnnxReference",
+        "mindspore": "backends.mind_spore:MindSpore",
+        "mindspore-graph": "backends.mind_spore:MindSporeGraph",
+        "flax": "backends.jax_scan:Flax",
+        "keras": "backends.keras_layers:Keras",
+        "openvino": "backends.open_vino:OpenVino",
+        "openvino-dynamic": "backends.open_vino:OpenVinoDynamic",
+        "mlx": "backends.mlx_layers:Mlx",
+        "tensorrt-network": "backends.tensor_rt.interpreted:Interpreted",
+        "tensorrt-rtx": "backends.tensor_rt.runtime:tensorrt_rtx",
+        "tensorrt-rtx-tf32": "backends.tensor_rt.runtime:tensorrt_rtx_tf32",
+        "tensorrt": "backends.tensor_rt.runtime:tensorrt",
+        "tensorrt-tf32": "backends.tensor_rt.runtime:tensorrt_tf32",
+        "tensorrt-rnnv2": "backends.tensor_rt.rnn_v2_layer:tensorrt_rnnv2",
     }
 )
 """The backends that come with the project: name -> ``module:attribute``."""

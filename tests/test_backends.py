@@ -62,7 +62,7 @@ def test_an_instance_is_taken_as_it_is_and_a_class_is_called_each_time() -> None
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("nosuch", "no backend is named 'nosuch'; the names are reference, pytorch, pytorch-cuda, or write"),
+        ("nosuch", "no backend is named 'nosuch'; the names are reference, pytorch, pytorch-cuda, onnxruntime"),
         ("pytorhc", "no backend is named 'pytorhc'; did you mean 'pytorch'? The names are reference, pytorch,"),
         ("refrence", "no backend is named 'refrence'; did you mean 'reference'?"),
         ("no_such_module:Thing", "backend 'no_such_module:Thing' needs the module 'no_such_module', which is not on "),
@@ -155,9 +155,8 @@ def test_the_arithmetic_is_that_of_the_dtype_unless_another_is_claimed() -> None
 def test_the_documented_table_lists_the_backends() -> None:
     """In the order of BACKENDS, each with the file that it is in."""
     documented = re.findall(r"^``([^`]+)``\s+(\S+)", str(backends.__doc__), flags=re.MULTILINE)
-    assert documented == [
-        (name, str(Path(spec.partition(":")[0].replace(".", "/")).name) + ".py") for name, spec in BACKENDS.items()
-    ]
+    files = [spec.partition(":")[0].removeprefix("backends.").replace(".", "/") + ".py" for spec in BACKENDS.values()]
+    assert documented == list(zip(BACKENDS, files))
     assert all((ROOT / "backends" / file).is_file() for _, file in documented)
 
 
