@@ -10,6 +10,7 @@ name                       file                       needs
 ``reference``              numpy_reference.py         numpy
 ``pytorch``                pytorch.py                 torch
 ``pytorch-cuda``           pytorch.py                 torch, and a device that torch.cuda sees
+``pytorch-cuda-tf32``      pytorch.py                 torch, and a device that torch.cuda sees
 ``onnxruntime``            onnx_runtime.py            onnxruntime, onnx
 ``onnxruntime-constants``  onnx_runtime.py            onnxruntime, onnx
 ``onnx-reference``         onnx_reference.py          onnx
@@ -50,6 +51,7 @@ BACKENDS: Mapping[str, str] = MappingProxyType(
         "reference": "backends.numpy_reference:Reference",
         "pytorch": "backends.pytorch:PyTorch",
         "pytorch-cuda": "backends.pytorch:PyTorchCuda",
+        "pytorch-cuda-tf32": "backends.pytorch:PyTorchCudaTf32",
         "onnxruntime": "backends.onnx_runtime:OnnxRuntime",
         "onnxruntime-constants": "backends.onnx_runtime:OnnxRuntimeConstants",
         "onnx-reference": "backends.onnx_reference:OnnxReference",

@@ -7,6 +7,7 @@ users do it: the valid steps of every row are reversed, run forwards, and revers
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -55,18 +56,33 @@ class PyTorchCuda(PyTorch):
 
     name = "pytorch-cuda"
     device = "cuda"
+    tf32 = False
 
     def __init__(self) -> None:
         if not torch.cuda.is_available():
-            raise BackendError(f"backend 'pytorch-cuda' needs a CUDA device, and torch {torch.__version__} sees none")
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+            raise BackendError(f"backend {self.name!r} needs a CUDA device, and torch {torch.__version__} sees none")
+
+    def run(self, case: Case) -> Result:
+        """See :class:`backends.Backend`."""
+        torch.backends.cuda.matmul.allow_tf32 = self.tf32
+        torch.backends.cudnn.allow_tf32 = self.tf32
+        return super().run(case)
 
     @property
     def description(self) -> str:
         """Version, device and cuDNN."""
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         return f"torch {torch.__version__}, {torch.cuda.get_device_name()}, cuDNN {cudnn}"
+
+
+class PyTorchCudaTf32(PyTorchCuda):
+    """The same with TF32 switched on, which it is by default within cuDNN."""
+
+    name = "pytorch-cuda-tf32"
+    tf32 = True
+    capabilities = replace(
+        PyTorchCuda.capabilities, arithmetic={**PyTorchCuda.capabilities.arithmetic, "float32": "tf32"}
+    )
 
 
 def _run(case: Case, device: str) -> Result:

@@ -62,7 +62,7 @@ def test_an_instance_is_taken_as_it_is_and_a_class_is_called_each_time() -> None
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("nosuch", "no backend is named 'nosuch'; the names are reference, pytorch, pytorch-cuda, onnxruntime"),
+        ("nosuch", "no backend is named 'nosuch'; the names are reference, pytorch, pytorch-cuda, pytorch-cuda-tf32"),
         ("pytorhc", "no backend is named 'pytorhc'; did you mean 'pytorch'? The names are reference, pytorch,"),
         ("refrence", "no backend is named 'refrence'; did you mean 'reference'?"),
         ("no_such_module:Thing", "backend 'no_such_module:Thing' needs the module 'no_such_module', which is not on "),
