@@ -16,7 +16,7 @@ name                       file                       needs
 ``onnx-reference``         onnx_reference.py          onnx
 ``mindspore``              mind_spore.py              mindspore, numpy below 2
 ``mindspore-graph``        mind_spore.py              mindspore, numpy below 2
-``flax``                   jax_scan.py                jax, flax
+``flax``                   flax_layers.py             jax, flax
 ``keras``                  keras_layers.py            keras, and a backend of keras such as torch
 ``openvino``               open_vino.py               openvino
 ``openvino-dynamic``       open_vino.py               openvino
@@ -57,7 +57,7 @@ BACKENDS: Mapping[str, str] = MappingProxyType(
         "onnx-reference": "backends.onnx_reference:OnnxReference",
         "mindspore": "backends.mind_spore:MindSpore",
         "mindspore-graph": "backends.mind_spore:MindSporeGraph",
-        "flax": "backends.jax_scan:Flax",
+        "flax": "backends.flax_layers:Flax",
         "keras": "backends.keras_layers:Keras",
         "openvino": "backends.open_vino:OpenVino",
         "openvino-dynamic": "backends.open_vino:OpenVinoDynamic",

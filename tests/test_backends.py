@@ -29,7 +29,10 @@ from tests.suite_run import ROOT
 LENGTHS = (2, 5, 3, 1)
 """Of the 4 rows and 5 steps of ``some_case``: unsorted, with T and 1 among them."""
 
-FRAMEWORKS = {"torch", "mindspore", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "jax", "keras", "openvino"}
+FRAMEWORKS = {"torch", "mindspore", "onnx", "onnxruntime", "jax", "flax", "keras", "openvino", "mlx"} | {
+    "tensorrt",
+    "tensorrt_rtx",
+}
 
 MINE = "tests.third_party"
 
