@@ -24,13 +24,11 @@ import numpy as np
 
 from backends import BackendError, load
 from conformance.faults import CATALOGUE, Edits, Fault
+from conformance.search import DIAGNOSIS_SECONDS as SECONDS
 from conformance.search import Judged, Search, agrees_with_reference, generation
 from conformance.tolerance import K, Truth, effective_bits, judge, ratios, truth_of
 from reference import Array, Case, Cell, Result
 from reference.case_file import load_case
-
-SECONDS = 10.0
-"""How long a diagnosis may take."""
 
 MORE_CASES = 40
 """Generated beside the failing one: a small case alone is explained by many faults."""
@@ -245,6 +243,7 @@ def explain(
     ``settled`` are cases that say little about these faults together, because one of them explains them alone.
     """
     run = sum((fault.edits for fault in faults), start=Edits()).make()
+    remembers = any(fault.remembers for fault in faults)
     failing = sum(observation.wrong > 0 for observation in observed)
     few = max(1, (1 - ENOUGH) * failing)
     explained: set[int] = set()
@@ -253,7 +252,7 @@ def explain(
     shares: list[float] = []
     for number in _order(faults, observed, settled):
         observation = observed[number]
-        found = residual(run, observation)
+        found = residual(run, observation, remembers)
         if observation.wrong:
             shares.append(found.closeness_to(observation))
         if found.left <= observation.tolerated:
@@ -299,8 +298,8 @@ NOTHING = Residual(math.inf, math.inf, math.inf)
 """Of an implementation that cannot run here, or whose outputs have another form: it explains nothing."""
 
 
-def residual(run: Callable[[Case], Result], observation: Observation) -> Residual:
-    """What a wrong implementation leaves unexplained."""
+def residual(run: Callable[[Case], Result], observation: Observation, remembers: bool = False) -> Residual:
+    """What a wrong implementation leaves unexplained; one that remembers is called once, as the backend was."""
     case, sigma, unit = observation.truth.case, observation.sigma, observation.truth.arithmetic.unit
     try:
         rounded = run(case.map(np.copy))  # a fault may write into what it is given
@@ -308,8 +307,8 @@ def residual(run: Callable[[Case], Result], observation: Observation) -> Residua
             return NOTHING
         # Where a wrong function depends on the format of its numbers, only itself in that format shows it.
         apart, ratio = disagreements(rounded, observation.candidate, sigma)
-        if apart == 0:
-            return Residual(0, 0, ratio)
+        if apart == 0 or remembers:
+            return Residual(apart, apart, ratio)
         far, _ = disagreements(rounded, observation.candidate, _scaled(sigma, FAR))
         if far > observation.tolerated:
             return Residual(far, apart, math.inf)

@@ -5,9 +5,10 @@ Loaded with ``addopts = -p conformance.plugin``, so that ``pytest --backend X`` 
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,22 @@ import pytest
 
 import golden
 from backends import BACKENDS, Backend, BackendError, describe, load
-from conformance.diagnose import SECONDS, Explainer
-from conformance.search import BREADTH, CLIMB, EXPLAIN, SAVED_CASE, Judged, Subject, Tally, generation
+from conformance.report.collect import CLAIM, DEVIATION, contents_of, deviation_of
+from conformance.search import (
+    BREADTH,
+    CLIMB,
+    DIAGNOSIS_SECONDS,
+    EXAMPLES,
+    EXPLAIN,
+    FAILURE,
+    SAVED_CASE,
+    Judged,
+    Subject,
+    Tally,
+    claim_of,
+    content_of,
+    generation,
+)
 from reference import Case
 from reference.case_file import load_case
 
@@ -31,6 +46,8 @@ SUITE = Path(__file__).resolve().parent
 
 BACKENDS_KEY: pytest.StashKey[dict[str, Backend]] = pytest.StashKey()
 MISSING_KEY: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+SHARD: pytest.StashKey[tuple[int, int]] = pytest.StashKey()
+"""Which part of how many is run, from 1."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,23 +63,65 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--diagnosis",
         type=float,
-        default=SECONDS,
+        default=DIAGNOSIS_SECONDS,
         metavar="SECONDS",
         help="how long to look for the fault that explains a failure; 0: not at all (default: %(default)s)",
     )
     group.addoption("--case", metavar="FILE", help="judge this saved case in place of generated ones")
+    group.addoption("--examples", metavar="DIR", help="judge the saved cases in DIR before the generated ones")
+    group.addoption(
+        "--shard", metavar="I/N", help="run the I-th of N parts of the tests; merge their reports afterwards"
+    )
+    group.addoption("--report", metavar="DIR", help="write DIR/report.json and DIR/index.html")
+    group.addoption(
+        "--baseline",
+        action="append",
+        metavar="FILE",
+        help="fail where a backend has become worse than in this recorded run (repeatable)",
+    )
+    group.addoption("--record-baseline", metavar="FILE", help="record this run, for a later --baseline, in a new file")
+    group.addoption("--replace-baseline", metavar="FILE", help="the same, in a file that may be there already")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the chosen backends, or those that this environment has; set Hypothesis's profile."""
     config.addinivalue_line("markers", "each_dtype: one test for each dtype that the backend claims")
     config.addinivalue_line("markers", "vectors(where): only those vectors of the documents for which it is true")
-    config.stash[EXPLAIN] = Explainer(config.getoption("--diagnosis")).explain
+    config.stash[EXPLAIN] = _explainer(config.getoption("--diagnosis"))
+    config.stash[SHARD] = _shard(config.getoption("--shard"))
     config.stash[SAVED_CASE] = _saved_case(config.getoption("--case"))
-    config.stash[BACKENDS_KEY], config.stash[MISSING_KEY] = _load(config.getoption("--backend"), _is_judging(config))
+    config.stash[EXAMPLES] = _examples(config.getoption("--examples"))
+    backends, missing = _load(config.getoption("--backend"), _is_judging(config))
+    config.stash[BACKENDS_KEY], config.stash[MISSING_KEY] = backends, missing
     profile = config.getoption("--profile")
     settings = generation(QUICK_EXAMPLES * PROFILES[profile], CLIMB if profile == "thorough" else BREADTH)
     hypothesis.settings.register_profile("touchstone", settings)
+    wanted = ("--report", "--baseline", "--record-baseline", "--replace-baseline")
+    is_worker, judges_nothing = hasattr(config, "workerinput"), config.getoption("collectonly")
+    if any(map(config.getoption, wanted)) and not is_worker and not judges_nothing:
+        from conformance.report.session import Session  # only where there is something to report
+
+        config.pluginmanager.register(Session(config, backends, missing))
+
+
+def _explainer(seconds: float) -> Callable[[Judged, str, Case], str | None]:
+    """What explains failures; the catalogue of faults takes a while to import, and most runs do not fail."""
+
+    @functools.cache
+    def explainer() -> Callable[[Judged, str, Case], str | None]:
+        from conformance.diagnose import Explainer
+
+        return Explainer(seconds).explain
+
+    return lambda backend, spec, case: explainer()(backend, spec, case)
+
+
+def _shard(text: str | None) -> tuple[int, int]:
+    """Which part of how many ``--shard`` asks for, from 1; the whole unless it is given."""
+    part, slash, parts = (text or "1/1").partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise pytest.UsageError(f"--shard is {text!r}, but should be I/N with I from 1 to N, such as 1/4")
+    return int(part), int(parts)
 
 
 def _load(chosen: list[str] | None, judging: bool) -> tuple[dict[str, Backend], dict[str, str]]:
@@ -91,6 +150,15 @@ def _saved_case(path: str | None) -> Case | None:
         raise pytest.UsageError(f"--case: {error}") from error
 
 
+def _examples(folder: str | None) -> tuple[Case, ...]:
+    """The cases in the folder of ``--examples``, each once; none where the folder is not there yet."""
+    try:
+        cases = [load_case(path)[0] for path in sorted(Path(folder).glob("*.safetensors"))] if folder else []
+    except (OSError, ValueError) as error:
+        raise pytest.UsageError(f"--examples: {error}") from error
+    return tuple({content_of(case): case for case in cases}.values())
+
+
 def _is_judging(config: pytest.Config) -> bool:
     """Whether the suite itself is among what pytest was asked to run: importing frameworks takes seconds."""
     asked = [(config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args]
@@ -100,7 +168,8 @@ def _is_judging(config: pytest.Config) -> bool:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each backend and cell; for each dtype too where the test is marked ``each_dtype``.
 
-    A test that takes a ``vector`` too runs for each backend and vector of the documents.
+    A test that takes a ``vector`` too runs for each backend and vector of the documents, and one that takes a
+    ``deviation`` for each known deviation of each backend.
     """
     if "subject" not in metafunc.fixturenames:
         return
@@ -115,6 +184,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ]
         ids = [f"{subject.backend.name}-{vector.document}-{vector.id}" for vector, subject in pairs]
         metafunc.parametrize(("vector", "subject"), pairs, ids=ids)
+    elif "deviation" in metafunc.fixturenames:
+        from conformance.deviations import DEVIATIONS  # imports the faults, which take a while
+
+        shown = [
+            (each, Subject(Judged(backend), spec, backend.capabilities.cells[0], backend.capabilities.dtypes))
+            for spec, backend in backends
+            for each in DEVIATIONS
+            if backend.name in each.backends
+        ]
+        ids = [f"{subject.backend.name}-{each.name}" for each, subject in shown]
+        metafunc.parametrize(("deviation", "subject"), shown, ids=ids)
     else:
         each_dtype = metafunc.definition.get_closest_marker("each_dtype") is not None
         subjects = [
@@ -124,6 +204,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             for dtypes in (zip(backend.capabilities.dtypes) if each_dtype else [backend.capabilities.dtypes])
         ]
         metafunc.parametrize("subject", subjects, ids=str)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep every N-th of the tests that are left; neighbours, which take about as long, go to different shards."""
+    part, parts = config.stash[SHARD]
+    if parts > 1:
+        kept = items[part - 1 :: parts]
+        config.hook.pytest_deselected(items=[item for k, item in enumerate(items) if k % parts != part - 1])
+        items[:] = kept
 
 
 @pytest.fixture
@@ -140,9 +230,11 @@ def pytest_runtest_makereport(
     report = yield
     arguments = getattr(item, "funcargs", {})
     if call.when == "call" and "tally" in arguments:
-        subject = arguments["subject"]
-        judged = {"backend": subject.backend.name, "cell": str(subject.cell), "dtypes": list(subject.dtypes)}
-        report.user_properties.append(("touchstone", {**judged, **asdict(arguments["tally"])}))
+        contents = contents_of(arguments["subject"], arguments["tally"], item.stash.get(FAILURE, None), claim_of(item))
+        report.user_properties.append((CLAIM, contents))
+        if "deviation" in arguments:
+            told = deviation_of(arguments["deviation"], arguments["subject"], report)
+            report.user_properties.append((DEVIATION, told))
     return report
 
 
@@ -170,11 +262,12 @@ class Summary:
     def add(self, report: pytest.TestReport, judged: dict[str, Any]) -> None:
         """Count one claim about one cell."""
         self.outcomes[report.outcome] += 1
-        self.counts.update({name: judged[name] for name in ("cases", "elements", "uninformative")})
+        self.counts.update({"elements": judged["elements"]})
+        self.counts.update({name: judged["total"].get(name, 0) for name in ("cases", "uninformative", "deviating")})
         self.declined.update(judged["declined"])
-        if judged["bits"] is not None and len(judged["dtypes"]) == 1:
+        if "bits" in judged["total"] and len(judged["dtypes"]) == 1:
             (dtype,) = judged["dtypes"]
-            self.bits[dtype] = min(judged["bits"], self.bits.get(dtype, np.inf))
+            self.bits[dtype] = min(judged["total"]["bits"], self.bits.get(dtype, np.inf))
         if report.skipped and isinstance(report.longrepr, tuple):
             self.reasons[report.longrepr[2].removeprefix("Skipped: ")] += 1
 
@@ -184,6 +277,7 @@ class Summary:
             f"{name}: {self.outcomes['passed']} claims hold, {self.outcomes['failed']} do not;"
             f" {self.counts['cases']} cases and {self.counts['elements']} elements judged,"
             f" {self.counts['uninformative']} cases uninformative"
+            + (f", {self.counts['deviating']} deviating as known" if self.counts["deviating"] else "")
         )
         if self.bits:
             yield "  effective bits: " + ", ".join(f"{dtype} {bits:.1f}" for dtype, bits in self.bits.items())
@@ -199,8 +293,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     summaries: dict[str, Summary] = defaultdict(Summary)
     for outcome in ("passed", "failed", "skipped"):
         for report in terminalreporter.stats.get(outcome, []):
-            for name, judged in report.user_properties:
-                if name == "touchstone":
+            # A file that is skipped as a whole has a report without properties.
+            for name, judged in getattr(report, "user_properties", ()):
+                if name == CLAIM:
                     summaries[judged["backend"]].add(report, judged)
     if summaries:
         terminalreporter.section("touchstone")

@@ -6,6 +6,7 @@ an implementer without Python uses them. A vector that the backend does not clai
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,11 +14,11 @@ import numpy as np
 import pytest
 
 from backends import Capabilities
-from conformance.search import Subject, Tally, fail, verdict_of
+from conformance.search import Judged, Subject, Tally, fail, verdict_of
 from conformance.tolerance import Truth, Verdict, judge
 from golden import manifest
 from golden.manifest import Stored
-from reference import Array, Result
+from reference import Array, Case, Result
 from reference.noise import ARITHMETICS
 
 
@@ -56,22 +57,24 @@ class StoredTruth(Truth):
 @pytest.mark.each_dtype
 def test_the_vectors_come_out(subject: Subject, tally: Tally, request: pytest.FixtureRequest) -> None:
     """Every golden vector that is claimed comes out, within the error of the plain arithmetic of its dtype."""
-    wrong = []
+    wrong: list[str] = []
+    first: Case | None = None
     for vector in manifest.load():
         if vector.case.layer.cell is not subject.cell or str(vector.case.dtype) not in subject.dtypes:
             continue
         if reason := declines(subject.backend.capabilities, vector):
             tally.decline(reason)
             continue
-        verdict = verdict_on(subject, vector)
-        tally.add(verdict)
+        verdict = verdict_on(subject, vector, tally.digests)
+        tally.add(verdict, vector.case)
         if not verdict.accepted:
             wrong.append(message(vector, verdict))
+            first = first or vector.case
     if wrong:
         listed = "\n".join(wrong[:MOST_LISTED])
         more = f"\n... and {len(wrong) - MOST_LISTED} more" if len(wrong) > MOST_LISTED else ""
         count = f"{len(wrong)} of {tally.cases} vectors of {subject.cell} in {', '.join(subject.dtypes)} are wrong"
-        fail(f"{count}\n{listed}{more}", subject, request)
+        fail(f"{count}\n{listed}{more}", subject, request, first)
     if not tally.cases:
         pytest.skip(f"declined: {subject.backend.name} does not claim {', '.join(tally.declined)}")
 
@@ -80,11 +83,28 @@ MOST_LISTED = 5
 """How many wrong vectors are shown in full."""
 
 
-def verdict_on(subject: Subject, vector: Stored) -> Verdict:
-    """The verdict on one vector."""
+def verdict_on(subject: Subject, vector: Stored, digests: dict[str, str] | None = None) -> Verdict:
+    """The verdict on one vector; ``digests`` gets the digest of the result under the id of the vector."""
     backend, case = subject.backend, vector.case
     truth = StoredTruth(case, ARITHMETICS[str(case.dtype)], backend.capabilities.zero_length, vector=vector)
-    return verdict_of(lambda backend, case: judge(truth, backend.run(case)), backend, case)
+
+    def claim(backend: Judged, case: Case) -> Verdict:
+        result = backend.run(case)
+        verdict = judge(truth, result)
+        if digests is not None and isinstance(result, Result):
+            digests[vector.id] = digest_of(result)
+        return verdict
+
+    return verdict_of(claim, backend, case)
+
+
+def digest_of(result: Result) -> str:
+    """Of every bit of a result: two results of one digest are the same, NaNs and signs of zeros included."""
+    digest = hashlib.sha256()
+    for name, array in result.items():
+        if isinstance(array, np.ndarray):
+            digest.update(f"{name} {array.dtype} {array.shape} ".encode() + array.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def declines(capabilities: Capabilities, vector: Stored) -> str | None:

@@ -73,6 +73,20 @@ class Starter:
         assert program == "pytest"
         return self.run(*arguments)
 
+    def run_module(self, module: str, *arguments: str) -> SuiteRun:
+        """Run ``python -m module`` in place of pytest."""
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            env={**self.environment(), "PYTHONPATH": os.pathsep.join([str(self.folder), str(ROOT)])},
+            text=True,
+            encoding="utf-8",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+        )
+        return SuiteRun(done.returncode, done.stdout, {})
+
     def environment(self) -> dict[str, str]:
         """That of this process, without what belongs to this run of pytest."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHONPATH"))}

@@ -49,7 +49,7 @@ def bits(result: Result) -> dict[str, bytes]:
     return {name: np.ascontiguousarray(array).tobytes() for name, array in result.items()}
 
 
-# MindSpore's float32 sigmoid and tanh are off by more than float32 is (conformance/deviations.py); its float16 is not,
+# MindSpore's float32 sigmoid and tanh are off by more than float32 is (conformance/deviations/); its float16 is not,
 # so that this is what an adapter can be told right in.
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backends import BACKENDS
 from reference import Cell, Layer
 from reference.case_file import save_case
 from tests.some_case import some_case
@@ -67,10 +68,12 @@ def test_with_none_chosen_those_available_are_judged_and_the_others_listed(
     (suite.folder / "torch.py").write_text(f"raise {cause}\n")
     run = suite.run("--collect-only", SMOKE)
     assert run.code == 0
-    assert run.lines("judged: ") == [f"reference (numpy {np.__version__}, cpu)"]
+    judged = run.lines("judged: ")
+    assert judged[0] == f"reference (numpy {np.__version__}, cpu)"
     missing = run.lines("not judged: ")
-    assert [line.split("'")[1] for line in missing] == ["pytorch", "pytorch-cuda"]
-    assert all(reason in line for line in missing)
+    assert len(judged) + len(missing) == len(BACKENDS)
+    torch = [line for line in missing if line.startswith(("backend 'pytorch'", "backend 'pytorch-cuda'"))]
+    assert len(torch) == 2 and all(reason in line for line in torch)
     assert "reference-lstm-float32]" in run.output and "pytorch-lstm" not in run.output
 
 
@@ -85,6 +88,19 @@ def test_the_projects_own_tests_import_no_framework_and_have_no_header(suite: St
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "judged" not in done.stdout and "touchstone:" not in done.stdout
+
+
+def test_a_run_imports_nothing_that_only_failures_and_reports_need(suite: Starter) -> None:
+    """The catalogue of faults and the page take a while to import."""
+    program = (
+        "import sys, pytest; code = pytest.main(['--collect-only', '-p', 'no:cacheprovider', '--backend', 'mine:Right',"
+        " 'tests/test_case.py']); late = {'conformance.faults', 'conformance.diagnose', 'jinja2'} & set(sys.modules);"
+        " sys.exit(str(late) if late else code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=suite.environment(), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # Header and summary
@@ -284,6 +300,20 @@ def test_a_case_file_that_holds_no_case_is_one_sentence(make: Callable[[Path], N
     run = suite.run("--backend", "mine:Right", "--case", str(path), AGREEMENT)
     assert run.code == 4
     assert error_of(run).startswith("ERROR: ") and str(path) in error_of(run)
+
+
+def test_saved_cases_are_tried_before_others_by_a_run_with_another_seed(suite: Starter) -> None:
+    """From the folder that failures are saved in; a folder that is not there yet is an empty one."""
+    test, folder = f"{AGREEMENT}[swaps-gates-{LSTM}]", suite.folder / "failing"
+    options = ["--backend", "mine:SwapsGates", test, "--examples", str(folder)]
+    (first,) = suite.run(*options).failures.values()
+    (second,) = suite.run(*options, "--hypothesis-seed=7").failures.values()
+    assert second == first
+    garbage(folder / "garbage.safetensors")
+    run = suite.run(*options)
+    assert run.code == 4 and error_of(run).startswith(
+        f"ERROR: --examples: {folder / 'garbage.safetensors'} holds no case"
+    )
 
 
 def test_a_saved_case_is_judged_by_those_claims_that_speak_of_it(suite: Starter) -> None:

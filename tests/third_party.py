@@ -232,6 +232,12 @@ class SecondName(Right):
     """Another backend of the same name."""
 
 
+class RightButLess(Right):
+    """Another version of the same backend, which claims less."""
+
+    capabilities = Capabilities(directions=(Direction.FORWARD, Direction.REVERSE))
+
+
 class NeedsMissing(Right):
     name = "needs-missing"
 
