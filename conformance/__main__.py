@@ -16,12 +16,16 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import fill, indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from backends import BACKENDS, BackendError, Capabilities, describe, load
 from reference.case_file import load_case
+
+if TYPE_CHECKING:
+    from conformance.deviations import Deviation
+    from conformance.faults import Fault
 
 KINDS = ("smoke", "documents", "vectors", "agreement", "laws", "deviations")
 
@@ -161,7 +165,7 @@ def _faults() -> dict[str, Callable[[], str]]:
     return {name: lambda fault=fault: _about_fault(fault) for name, fault in CATALOGUE.items()}  # type: ignore[misc]
 
 
-def _about_fault(fault: Any) -> str:
+def _about_fault(fault: Fault) -> str:
     return _told(
         fault.name,
         f"a fault ({fault.group})",
@@ -180,15 +184,15 @@ def _deviations() -> dict[str, Callable[[], str]]:
     return {each.name: lambda each=each: _about_deviation(each) for each in DEVIATIONS}  # type: ignore[misc]
 
 
-def _about_deviation(deviation: Any) -> str:
+def _about_deviation(deviation: Deviation) -> str:
     return _told(
         deviation.name,
-        f"a known deviation of {', '.join(deviation.backends)} ({deviation.versions})",
+        f"a known deviation of {', '.join(deviation.backends)} ({deviation.framework})",
         deviation.does,
         f"should: {deviation.should}",
         f"seen: {deviation.seen}",
         *(f"reported: {address}" for address in deviation.links),
-    ) + ("\n  without this project:\n" + indent(deviation.reproducer.strip(), "      "))
+    ) + ("\n  without this project:\n" + indent(deviation.reproducer.read_text("utf-8").strip(), "      "))
 
 
 def _told(name: str, what: str, *paragraphs: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from conformance.__main__ import main as conformance
+from conformance.deviations import DEVIATIONS, Deviation
 from conformance.report import store
 from conformance.report.__main__ import main as report
 from reference.case_file import save_case
@@ -81,6 +82,15 @@ def test_a_claim_or_a_fault_is_explained_by_its_name_or_a_part_of_it(name: str, 
     """Also by the id of a test; many of one name are listed."""
     assert conformance(["explain", name]) == 0
     assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("deviation", DEVIATIONS, ids=lambda deviation: deviation.name)
+def test_every_deviation_is_explained(deviation: Deviation, capsys: Output) -> None:
+    """With the framework that shows it, and the program in the framework's own words."""
+    assert conformance(["explain", deviation.name]) == 0
+    said = capsys.readouterr().out
+    assert deviation.framework in said
+    assert deviation.reproducer.read_text("utf-8").splitlines()[-1].strip() in said
 
 
 def test_a_name_that_nothing_has_is_one_sentence_with_the_nearest(capsys: Output) -> None:
