@@ -59,3 +59,19 @@ def arrays_in(case: Case) -> list[Array]:
     """Every floating array of a case."""
     of_weights = [a for w in case.weights for a in (w.w_ih, w.w_hh, w.b_ih, w.b_hh)]
     return [a for a in (case.x, case.h_0, case.c_0, *of_weights) if a is not None]
+
+
+def read_only(array: Array) -> Array:
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def backwards(array: Array) -> Array:
+    """The same content in memory that is walked from its end."""
+    return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
+
+
+def transposed(array: Array) -> Array:
+    """The same content with the axes in memory in reverse order."""
+    return np.ascontiguousarray(array.T).T

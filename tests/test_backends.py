@@ -22,8 +22,8 @@ import backends
 import reference
 from backends import BACKENDS, Backend, BackendError, Capabilities, describe, load
 from conformance.tolerance import judge, truth_of
-from reference import Array, Case, Cell, Direction, Layer, Result
-from tests.some_case import LAYERS, arrays_in, some_case
+from reference import Case, Cell, Direction, Layer, Result
+from tests.some_case import LAYERS, arrays_in, backwards, read_only, some_case, transposed
 from tests.suite_run import ROOT
 
 LENGTHS = (2, 5, 3, 1)
@@ -281,22 +281,6 @@ def test_pytorch_takes_and_returns_every_dtype_that_it_claims(dtype: Any, pytorc
     result = pytorch.run(replace(kept, c_0=case.c_0))
     assert result.c_n is not None and case.c_0 is not None
     assert result.c_n.dtype == dtype and result.c_n.tobytes() == case.c_0.tobytes()
-
-
-def read_only(array: Array) -> Array:
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-def backwards(array: Array) -> Array:
-    """The same content in memory that is walked from its end."""
-    return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
-
-
-def transposed(array: Array) -> Array:
-    """The same content with the axes in memory in reverse order."""
-    return np.ascontiguousarray(array.T).T
 
 
 @pytest.mark.parametrize("look", [read_only, backwards, transposed])

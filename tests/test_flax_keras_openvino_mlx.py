@@ -13,8 +13,8 @@ import pytest
 from backends import Backend, describe, load
 from conformance.strategies import numpy_dtype
 from conformance.tolerance import judge, truth_of
-from reference import Array, Case, Cell, Direction, Layer, Result
-from tests.some_case import KINDS, arrays_in, some_case
+from reference import Case, Cell, Direction, Layer, Result
+from tests.some_case import KINDS, arrays_in, backwards, read_only, some_case, transposed
 
 # Keras on torch gives numpy its tensors in a way that numpy 2 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -76,22 +76,6 @@ def test_a_dtype_that_is_claimed_goes_in_and_comes_out(dtype: str, backend: Back
     result = backend.run(replace(kept, c_0=case.c_0))
     assert result.c_n is not None and case.c_0 is not None
     assert result.c_n.dtype == case.dtype and result.c_n.tobytes() == case.c_0.tobytes()
-
-
-def read_only(array: Array) -> Array:
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-def backwards(array: Array) -> Array:
-    """The same content in memory that is walked from its end."""
-    return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
-
-
-def transposed(array: Array) -> Array:
-    """The same content with the axes in memory in reverse order."""
-    return np.ascontiguousarray(array.T).T
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -14,7 +14,7 @@ from backends import Backend, describe, load
 from conformance.tolerance import judge, truth_of
 from golden import Vector
 from reference import Array, Case, Cell, Direction, Layer, Result
-from tests.some_case import LAYERS, some_case
+from tests.some_case import LAYERS, backwards, read_only, some_case, transposed
 
 pytest.importorskip("mindspore", reason="MindSpore is not installed")
 
@@ -108,22 +108,6 @@ def test_a_row_of_length_zero_holds_its_state(cell: Cell, direction: Direction, 
         if before is not None and after is not None:
             np.testing.assert_array_equal(after[:, [0, 2]], before[:, [0, 2]])
     assert not result.y[[0, 2]].any()
-
-
-def read_only(array: Array) -> Array:
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-def backwards(array: Array) -> Array:
-    """The same content in memory that is walked from its end."""
-    return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
-
-
-def transposed(array: Array) -> Array:
-    """The same content with the axes in memory in reverse order."""
-    return np.ascontiguousarray(array.T).T
 
 
 @pytest.mark.parametrize("look", [read_only, backwards, transposed])

@@ -13,8 +13,8 @@ from backends import Backend, load
 from conformance.strategies import numpy_dtype
 from conformance.test_smoke import probes
 from conformance.tolerance import judge, truth_of
-from reference import Array, Case, Cell, Direction, Layer, Result
-from tests.some_case import KINDS, LAYERS, arrays_in, some_case
+from reference import Case, Cell, Direction, Layer, Result
+from tests.some_case import KINDS, LAYERS, arrays_in, backwards, read_only, some_case, transposed
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 
@@ -182,22 +182,6 @@ def test_layer_0_may_add_the_input_itself(layer: Layer, backend: Backend) -> Non
     linear = replace(case, layer=replace(layer, input_mode="linear"), weights=weights)
     assert bits(backend.run(case)) == bits(backend.run(linear))
     assert accepted(backend, case.astype(np.float16))
-
-
-def read_only(array: Array) -> Array:
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-def backwards(array: Array) -> Array:
-    """The same content in memory that is walked from its end."""
-    return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
-
-
-def transposed(array: Array) -> Array:
-    """The same content with the axes in memory in reverse order."""
-    return np.ascontiguousarray(array.T).T
 
 
 @pytest.mark.parametrize("look", [read_only, backwards, transposed])
