@@ -109,8 +109,9 @@ def _reverse_valid_steps(x: Any, lengths: Array) -> Any:
 
 
 def _tensor(array: Array) -> Any:
+    array = np.ascontiguousarray(array)  # MLX refuses negative strides
     if array.dtype.name == "bfloat16":  # numpy knows it only by extension, so the bits go over as integers
-        return mx.array(np.ascontiguousarray(array).view(np.uint16)).view(mx.bfloat16)
+        return mx.array(array.view(np.uint16)).view(mx.bfloat16)
     return mx.array(array, dtype=getattr(mx, array.dtype.name))
 
 
