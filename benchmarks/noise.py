@@ -125,13 +125,19 @@ def _verdict(parts: list[tuple[str, Array, Array, Array]], bound: Callable[..., 
 
 
 def measure_many(
-    backend: Backend, capabilities: Capabilities, dtype: str, count: int, first_seed: int, out: Path
+    backend: Backend,
+    capabilities: Capabilities,
+    cells: list[Cell],
+    dtype: str,
+    count: int,
+    first_seed: int,
+    out: Path,
 ) -> None:
-    """Append ``count`` lines to ``out``, a third of them of each cell."""
+    """Append ``count`` lines to ``out``, as many of each of the ``cells``."""
     with out.open("a") as file:
-        for cell in capabilities.cells:
+        for cell in cells:
             start = time.monotonic()
-            share = count // len(capabilities.cells)
+            share = count // len(cells)
             for number, case in enumerate(drawn(capabilities, cell, dtype, share, first_seed), 1):
                 with np.errstate(all="ignore"):
                     line = measure(backend, capabilities, case)
@@ -243,6 +249,7 @@ def main() -> None:
     parser.add_argument("measured", nargs="*", type=Path, help="files written by --out, to be tabled together")
     parser.add_argument("--cases", type=int, default=0, help="how many cases to draw and judge")
     parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--cells", nargs="+", type=Cell, default=list(Cell), help="of which cells, as many of each")
     parser.add_argument("--arithmetic", choices=ARITHMETICS, help="to judge by, if not the claimed one")
     parser.add_argument("--backend", default="pytorch", help="a name, or module:attribute")
     parser.add_argument("--seed", type=int, default=0)
@@ -258,7 +265,7 @@ def main() -> None:
             capabilities = replace(capabilities, arithmetic={options.dtype: options.arithmetic})
         arithmetic = capabilities.arithmetic_of(options.dtype)
         print(f"{describe(backend)}; numpy {np.__version__}; {machine()}; {arithmetic} arithmetic")
-        measure_many(backend, capabilities, options.dtype, options.cases, options.seed, options.out)
+        measure_many(backend, capabilities, options.cells, options.dtype, options.cases, options.seed, options.out)
         files = [*files, options.out]
     lines = read(files)
     print(table_of_ratios(lines), table_of_others(lines), sep="\n\n")

@@ -172,7 +172,12 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
         if ufunc is np.matmul:
             self.source.disturb_product(result, *plain)
         elif ufunc is np.add and not isinstance(inputs[1], Noisy):
-            self.source.disturb_sum(result, plain[1])
+            # A bias may be added anywhere in the sum that it belongs to: where it cancels a number here, that number is
+            # rounded on its own elsewhere.
+            self.source.disturb_beside(result, self.source.first_of(result) - plain[1], ufunc)
+        elif ufunc is np.subtract and not isinstance(inputs[0], Noisy):
+            # (1 - z)*n + z*h is n + z*(h - n) elsewhere, which rounds twice at the size of z*n.
+            self.source.disturb_beside(result, math.sqrt(2) * self.source.first_of(plain[1]), ufunc)
         else:
             self.source.disturb(result, ufunc)
         return noisy
@@ -214,41 +219,45 @@ class NoiseSource:
             return
         factors = _factors(noise)
         for part in self._by_step(result, self.replicas):
-            alike, apart = _halves(part, axis=0 if part.ndim == 2 else 1)
+            alike, apart = _halves(part, _batch_axis(part))
             alike *= _numbers(factors, self._start_alike(), alike.shape)
             apart *= _numbers(factors, self._start(), apart.shape)
         self._operation += 1
         if self.counts_small:
             self._disturb_small(result, noise, ufunc)
 
-    def disturb_sum(self, result: Array, constant: Array) -> None:
-        """Add to ``result = number + constant`` the error of rounding the larger of ``number`` and it, in place.
+    def first_of(self, array: Array) -> Array:
+        """The first replica. They differ by rounding errors, so that it says for all how large the errors are."""
+        axis = _batch_axis(array)
+        return array[(slice(None),) * axis + (slice(array.shape[axis] // self.replicas),)]
 
-        A bias may be added anywhere in the sum that it belongs to: where it cancels a number here, that number is
-        rounded on its own elsewhere.
-        """
-        number = result - constant
-        larger = np.where(np.abs(number) > np.abs(result), number, result)
-        rounded = larger.copy()
-        self.disturb(rounded, np.add)
-        result += rounded - larger
+    def disturb_beside(self, result: Array, other: Array, ufunc: Any) -> None:
+        """Add to ``result`` the error of rounding the larger of it and ``other``, in the first replica, in place."""
+        noise = UFUNC_NOISE[ufunc] * self.arithmetic.unit
+        self._add_errors(result, noise * np.maximum(np.abs(self.first_of(result)), np.abs(other)))
+        if self.counts_small:
+            self._disturb_small(result, noise, ufunc)
 
     def disturb_product(self, result: Array, a: Array, b: Array) -> None:
         """Add to ``result = a @ b`` the errors of its operands, of its sums and of storing it, in place."""
-        arithmetic, (length, n) = self.arithmetic, a.shape
+        arithmetic, n = self.arithmetic, len(b)
         # Steps are alike from product to product, and products are told apart by where their weights are.
         self._since_product, self._operation = self._repeated.setdefault(b.__array_interface__["data"][0], []), 0
-        # The replicas differ by rounding errors, so that the first of them says for all how large the errors are.
-        first = slice(length // self.replicas)
-        size = np.abs(result[first])
-        scale = np.maximum(size, np.sqrt((a[first] * a[first]) @ (b * b)))
+        size, first = np.abs(self.first_of(result)), self.first_of(a)
+        scale = np.maximum(size, np.sqrt((first * first) @ (b * b)))
         if self.counts_small:
             np.maximum(scale, arithmetic.smallest_normal, out=scale, where=scale > 0)
         scale *= math.hypot(product_noise(n) * arithmetic.accumulate_unit, OPERANDS * arithmetic.operand_unit)
         if arithmetic.accumulate_unit != arithmetic.unit:
             scale = np.hypot(scale, size * (ROUNDING * arithmetic.unit))
+        self._add_errors(result, scale)
+
+    def _add_errors(self, result: Array, scale: Array) -> None:
+        """Add to every replica in ``result`` normal errors of the deviation ``scale``."""
         for part, size in zip(self._by_step(result, self.replicas), self._by_step(scale, 1)):
-            alike, apart = _halves(part.reshape(self.replicas, *size.shape))
+            axis = _batch_axis(part)
+            size = np.expand_dims(size, axis)
+            alike, apart = _halves(part.reshape(*part.shape[:axis], self.replicas, -1, *part.shape[axis + 1 :]), axis)
             alike += size * _numbers(_normal(), self._start_alike(), alike.shape)
             apart += size * _numbers(_normal(), self._start(), apart.shape)
         self._operation += 1
@@ -256,6 +265,8 @@ class NoiseSource:
     def _disturb_small(self, result: Array, noise: float, ufunc: Any) -> None:
         """Add what is lost of results below the smallest normal number, where the spacing no longer shrinks."""
         smallest, start = self.arithmetic.smallest_normal, self._start()
+        if np.abs(self.first_of(result)).min(initial=np.inf) > 2 * smallest:
+            return
         small = np.abs(result) < smallest
         values = result[small]
         if values.size == 0:
@@ -284,7 +295,12 @@ class NoiseSource:
         return self._since_product[self._operation]
 
 
-def _halves(array: Array, axis: int = 0) -> tuple[Array, Array]:
+def _batch_axis(array: Array) -> int:
+    """Along which axis replicas are stacked: there may be one of gates before it."""
+    return 0 if array.ndim == 2 else 1
+
+
+def _halves(array: Array, axis: int) -> tuple[Array, Array]:
     """The first and the second half of the replicas, which are stacked along ``axis``."""
     middle = array.shape[axis] // 2
     return (array[:middle], array[middle:]) if axis == 0 else (array[:, :middle], array[:, middle:])
@@ -356,14 +372,17 @@ def sigma(case: Case, arithmetic: Arithmetic, truth: Result | None = None, repli
 def _deviation(values: Array, axis: int, hidden: int) -> Array:
     """The deviation between replicas, at least its mean over the H units of a state; zero where nothing errs at all."""
     # From the first replica, so that replicas that are equal deviate by exactly nothing.
-    apart = values - values.take([0], axis)
-    states = apart.reshape(*apart.shape[:-1], -1, hidden)
+    values = np.moveaxis(values, axis, 0)
+    states = (values - values[0]).reshape(*values.shape[:-1], -1, hidden)
     # Of about the size of 1, so that the squares of tiny numbers are still numbers.
-    _, exponent = np.frexp(np.max(np.abs(states), axis=(axis, -1), keepdims=True))
-    square = np.var(np.ldexp(states, -exponent), axis=axis, ddof=1)
+    largest = np.maximum(states.max(axis=(0, -1), keepdims=True), -states.min(axis=(0, -1), keepdims=True))
+    exponent = np.maximum(np.frexp(largest)[1], -1000)[0]
+    states *= np.ldexp(1.0, -exponent)
+    replicas, total = len(states), states.sum(axis=0)
+    square = (np.einsum("r...,r...->...", states, states) - total * total / replicas) / (replicas - 1)
     pooled = np.sqrt(np.maximum(square, square.mean(axis=-1, keepdims=True)))
-    deviation: Array = np.ldexp(pooled, exponent.take(0, axis))
-    return deviation.reshape(values.take(0, axis).shape)
+    deviation: Array = np.ldexp(pooled, exponent)
+    return deviation.reshape(values.shape[1:])
 
 
 def _replicated(case: Case, source: NoiseSource) -> Case:

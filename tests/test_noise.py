@@ -269,6 +269,31 @@ def test_errors_that_repeat_in_every_step_stay_within_sigma(cell: Cell, steps: i
     assert distribution([constant(seed) for seed in range(4)], FLOAT32, in_float32)[1] < 4
 
 
+def test_a_gru_may_be_computed_as_a_step_towards_its_candidate() -> None:
+    """n + z*(h - n) is what many compute, and rounds at the size of n even where all that stays of it is small."""
+
+    def towards(x: Array, h: Array, w_hh: Array, b_hh: Array) -> tuple[Array]:
+        (x_r, x_z, x_n), (h_r, h_z, h_n) = x, cells.gates(h, w_hh, b_hh)
+        z = cells.sigmoid(x_z + h_z)
+        n = np.tanh(x_n + cells.sigmoid(x_r + h_r) * h_n)
+        return (n + z * (h - n),)
+
+    def keeps_little(seed: int) -> Case:
+        case = some_case(Layer(cell=Cell.GRU, input_size=4, hidden_size=4), steps=24, seed=seed, states=False)
+        (w,) = case.weights
+        assert w.w_ih is not None and w.b_ih is not None
+        w_ih = w.w_ih * np.array([1.0, 1.0, 8.0]).reshape(3, 1, 1)  # the candidate is near -1 or 1,
+        b_ih = w.b_ih + np.array([[0.0], [6.0], [0.0]])  # and the state hardly goes there
+        case = replace(case, weights=(replace(w, w_ih=w_ih, b_ih=b_ih),))
+        return case.astype(np.float32).astype(np.float64)
+
+    def in_float32(case: Case) -> Result:
+        with mock.patch.object(cells, "gru_reset_after", towards):
+            return as_dtype(reference.run(case.astype(np.float32)), np.float64)
+
+    assert distribution([keeps_little(seed) for seed in range(60)], FLOAT32, in_float32)[1] < 3
+
+
 def test_gates_that_underflow_in_float16_raise_no_alarm() -> None:
     """1/(1 + exp(12)) is 6e-6, but zero where the exponential overflows the format; both are within K sigma."""
     layer = Layer(cell=Cell.LSTM, input_size=1, hidden_size=1)
