@@ -280,7 +280,7 @@ class NoiseSource:
     def _by_step(self, array: Array, replicas: int) -> list[Array]:
         """``array``, or each of its steps where its rows are those of all steps: (replicas * B * T, N)."""
         rows = replicas * self._batch
-        if len(array) != rows * self._steps:
+        if array.ndim != 2 or len(array) != rows * self._steps:
             return [array]
         return list(np.moveaxis(array.reshape(rows, self._steps, -1), 1, 0))
 

@@ -92,6 +92,13 @@ def test_sigma_is_the_same_every_time() -> None:
     assert np.array_equal(first.y, again.y)
 
 
+def test_as_many_gates_as_rows_and_steps_are_told_apart() -> None:
+    """Three gates before one row of three steps: an axis is known by its place, not by its length."""
+    layer = Layer(cell=Cell.GRU, input_size=4, hidden_size=4, input_mode="skip")
+    case = some_case(layer, batch=1, steps=3)
+    assert np.all(sigma(case, FLOAT32).y > 0)
+
+
 def test_sigma_depends_on_the_content_and_not_on_the_padding() -> None:
     """Garbage in the padding changes no bit of sigma, another number in a valid step does."""
     case = some_case(LAYERS[6], lengths=[5, 1, 3, 2])
