@@ -104,6 +104,12 @@ class Capabilities:
     dtypes: tuple[str, ...] = ("float64", "float32")
     arithmetic: Mapping[str, str] = field(default_factory=dict)
     """The arithmetic really used for a dtype, where it is not the dtype's own: ``{"float32": "tf32"}``."""
+    few_shapes: bool = False
+    """Whether a new shape costs a compilation, so that generated cases have few of them.
+
+    They then are of the shapes in :data:`conformance.strategies.FEW_SHAPES`, while numbers, lengths and weights are as
+    free as ever. What goes unseen is a fault that needs another size, or features that do not meet in that table.
+    """
 
     def __post_init__(self) -> None:
         for field_name, choices in (

@@ -33,6 +33,7 @@ class Flax:
         input_modes=("linear",),
         dtypes=("float64", "float32", "float16", "bfloat16"),
         arithmetic={"float16": "float16-float32", "bfloat16": "bfloat16-float32"},
+        few_shapes=True,
     )
 
     @property
@@ -85,16 +86,20 @@ def modules_of(layer: Layer, dtype: str) -> list[Any]:
 
 def _cell(layer: Layer, inputs: int, dtype: Any) -> Any:
     options: dict[str, Any] = {"dtype": dtype, "param_dtype": dtype, "rngs": nnx.Rngs(0)}
-    # The default, an orthogonal matrix, is not to be had in 16 bits.
-    recurrent = {"recurrent_kernel_init": nnx.initializers.zeros_init()}
+    options |= {"kernel_init": _zeros, "bias_init": _zeros}
     if layer.cell is Cell.LSTM:
-        return nnx.OptimizedLSTMCell(inputs, layer.hidden_size, **options, **recurrent)
+        return nnx.OptimizedLSTMCell(inputs, layer.hidden_size, **options, recurrent_kernel_init=_zeros)
     if layer.cell is Cell.RNN:
-        activation = getattr(nnx, layer.activation)
-        return nnx.SimpleCell(inputs, layer.hidden_size, activation_fn=activation, **options, **recurrent)
-    cell = nnx.GRUCell(inputs, layer.hidden_size, **options, **recurrent)
+        options |= {"recurrent_kernel_init": _zeros, "activation_fn": getattr(nnx, layer.activation)}
+        return nnx.SimpleCell(inputs, layer.hidden_size, **options)
+    cell = nnx.GRUCell(inputs, layer.hidden_size, **options, recurrent_kernel_init=_zeros)
     cell.dense_h = nnx.Linear(layer.hidden_size, 3 * layer.hidden_size, **options)  # the same, with a bias
     return cell
+
+
+def _zeros(_: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """In place of the defaults, of which one is not to be had in 16 bits, and all are compiled for every shape."""
+    return jnp.asarray(np.zeros(shape, dtype))
 
 
 def _rnns_of(module: Any) -> list[Any]:

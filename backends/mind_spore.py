@@ -13,6 +13,7 @@ In float16 the layers keep float32 parameters and convert them to the dtype of t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -58,6 +59,7 @@ class MindSporeGraph(MindSpore):
 
     name = "mindspore-graph"
     mode = mindspore.GRAPH_MODE
+    capabilities = replace(MindSpore.capabilities, few_shapes=True)
 
 
 @lru_cache(maxsize=1)

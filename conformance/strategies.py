@@ -10,6 +10,9 @@ a flag, a length or a magnitude; so no two of these are equal by accident:
 - inputs, weights, biases and states have magnitudes of their own, from lost in rounding to saturating every gate;
 - activations differ where their arguments lie, so :func:`sweeps` leads every gate through them.
 
+Where a new shape costs a backend a compilation, sizes and features come together, from the table :data:`FEW_SHAPES`,
+and everything else is drawn as ever.
+
 A number is one byte of Hypothesis's own choice sequence, ``byte / 128 * scale``, exact in every dtype. Hypothesis often
 leaves a block of bytes at zero, in half of the cases it generates and whenever it shrinks; so the byte is taken
 together with a fixed one, another at each position, by which a zero byte stands for an eighth or a few, of either sign.
@@ -20,13 +23,15 @@ that all the bits of the dtype are in use and no two numbers are equal.
 from __future__ import annotations
 
 import math
-from typing import Any
+import sys
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
 
 from backends import Capabilities
-from reference import GATES, Array, Case, Cell, Layer, Weights
+from reference import GATES, Array, Case, Cell, Direction, Layer, Weights
 
 MOST_BYTES = 4096
 """Half of what Hypothesis allows an example; larger cases go round their bytes."""
@@ -39,6 +44,44 @@ SWEPT = (5, 9, 11)
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 """Its multiples modulo 1 are spread evenly and never repeat."""
+
+
+class Shape(NamedTuple):
+    """All that is compiled for, but the dtype, the cell with its variant, and the input mode."""
+
+    batch: int
+    steps: int
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    direction: Direction
+    lengths: bool
+    """Whether they are given."""
+    states: bool
+    """Whether they are given."""
+    bias: bool
+
+
+FEW_SHAPES = (
+    # B, T, I, H, layers, direction, lengths, states, bias
+    Shape(1, 3, 2, 4, 1, Direction.FORWARD, False, False, True),
+    Shape(2, 4, 3, 8, 3, Direction.FORWARD, False, True, True),
+    Shape(3, 5, 4, 1, 1, Direction.FORWARD, True, False, False),
+    Shape(5, 4, 2, 6, 2, Direction.FORWARD, True, True, True),
+    Shape(4, 3, 1, 5, 1, Direction.REVERSE, False, False, True),
+    Shape(2, 3, 6, 7, 2, Direction.REVERSE, False, True, False),
+    Shape(3, 6, 5, 4, 3, Direction.REVERSE, True, False, True),
+    Shape(4, 24, 2, 16, 1, Direction.REVERSE, True, True, True),
+    Shape(3, 2, 6, 3, 1, Direction.BIDIRECTIONAL, False, False, True),
+    Shape(9, 1, 2, 17, 1, Direction.BIDIRECTIONAL, False, True, True),
+    Shape(6, 3, 520, 5, 2, Direction.BIDIRECTIONAL, True, False, True),
+    Shape(4, 5, 3, 3, 3, Direction.BIDIRECTIONAL, True, True, False),
+)
+"""Those of a backend of few shapes: every direction with and without lengths and states, the simplest first.
+
+Any two of the features meet: a number of layers, a direction, lengths, states, a bias, or their absence. Each of B, T,
+I and H is 1 once and large once, and they differ but for one shape where B is H and one where I is.
+"""
 
 
 @st.composite
@@ -61,7 +104,11 @@ def cases(
     ``lengths`` and ``states`` say whether they are given (None: either way), ``zero_length`` whether a length may be 0;
     ``fixed`` gives fields of the layer.
     """
-    layer, batch, steps = draw(shapes(capabilities, cell, min_batch, min_steps, fixed))
+    if capabilities.few_shapes:
+        wanted = {"lengths": lengths, "states": states, **fixed}
+        layer, batch, steps, lengths, states = draw(few_shapes(capabilities, cell, min_batch, min_steps, wanted))
+    else:
+        layer, batch, steps = draw(shapes(capabilities, cell, min_batch, min_steps, fixed))
     with_lengths = draw(st.booleans()) if lengths is None and capabilities.lengths else bool(lengths)
     shortest = 0 if zero_length and capabilities.zero_length != "reject" else 1
     row_lengths = draw(st.lists(lengths_of(steps, shortest), min_size=batch, max_size=batch)) if with_lengths else None
@@ -112,6 +159,50 @@ def shapes(
 
 
 @st.composite
+def few_shapes(
+    draw: st.DrawFn, capabilities: Capabilities, cell: Cell, min_batch: int, min_steps: int, wanted: dict[str, Any]
+) -> tuple[Layer, int, int, bool, bool]:
+    """One of :data:`FEW_SHAPES`, as a layer, a batch size, a number of steps, and whether lengths and states are given.
+
+    Where none is as it has to be, those that need the fewest changes are changed.
+    """
+    allowed: dict[str, Any] = {
+        "batch": range(min_batch, sys.maxsize),
+        "steps": range(min_steps, sys.maxsize),
+        "num_layers": range(1, (capabilities.max_layers or 3) + 1),
+        "direction": capabilities.directions,
+        "lengths": (False, True) if capabilities.lengths else (False,),
+        "states": (False, True),
+        "bias": capabilities.bias,
+        "input_mode": capabilities.input_modes,
+        "activation": capabilities.activations if cell is Cell.RNN else ("tanh",),
+        "reset_after": capabilities.reset_after if cell is Cell.GRU else (True,),
+    }
+    allowed |= {name: (value,) for name, value in wanted.items() if value is not None}
+
+    def changes(shape: Shape) -> dict[str, Any]:
+        named = ((name, value) for name, value in shape._asdict().items() if name in allowed)
+        return {name: allowed[name][0] for name, value in named if value not in allowed[name]}
+
+    fewest = min(len(changes(shape)) for shape in FEW_SHAPES)
+    shape = draw(st.sampled_from([shape for shape in FEW_SHAPES if len(changes(shape)) == fewest]))
+    shape = shape._replace(**changes(shape))
+    input_mode = draw(st.sampled_from(allowed["input_mode"]))
+    layer = Layer(
+        cell=cell,
+        input_size=shape.hidden_size if input_mode == "skip" else shape.input_size,
+        hidden_size=shape.hidden_size,
+        num_layers=shape.num_layers,
+        direction=shape.direction,
+        activation=draw(st.sampled_from(allowed["activation"])),
+        reset_after=draw(st.sampled_from(allowed["reset_after"])),
+        bias=shape.bias,
+        input_mode=input_mode,
+    )
+    return layer, shape.batch, shape.steps, shape.lengths, shape.states
+
+
+@st.composite
 def sweeps(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: st.SearchStrategy[str]) -> Case:
     """Cases in which the argument of one activation runs through an interval, and everything else stands still.
 
@@ -124,14 +215,16 @@ def sweeps(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: s
     gates = GATES[cell]
     swept = draw(st.sampled_from([*gates, "c"] if cell is Cell.LSTM else gates))
     centre, span, start = draw(st.integers(-6, 6)), draw(st.sampled_from([32, 32, 8, 2])), draw(st.integers(0, 127))
+    # Other directions, and a bias that is zero, would be compiled for without another activation being seen.
+    most = 1 if capabilities.few_shapes else None
     layer = Layer(
         cell=cell,
         input_size=hidden + 1,
         hidden_size=hidden,
-        direction=draw(st.sampled_from(capabilities.directions)),
+        direction=draw(st.sampled_from(capabilities.directions[:most])),
         activation=draw(st.sampled_from(capabilities.activations)) if cell is Cell.RNN else "tanh",
         reset_after=draw(st.sampled_from(capabilities.reset_after)) if cell is Cell.GRU else True,
-        bias=draw(st.sampled_from(capabilities.bias)),
+        bias=draw(st.sampled_from(capabilities.bias[:most])),
     )
     constants = st.integers(-24, 24).map(lambda n: (n or 8) / 8)
     dtype = numpy_dtype(draw(dtypes))
@@ -198,6 +291,19 @@ def filled(
     with_cell = with_states and layer.cell is Cell.LSTM
     c_0 = numbers.take((slots, batch, layer.hidden_size), scales["c"]) if with_cell else None
     return Case(layer, weights, x, h_0, c_0, lengths)
+
+
+@st.composite
+def cases_with_nan(
+    draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: st.SearchStrategy[str], **wanted: Any
+) -> Case:
+    """Cases as :func:`cases` has them, with NaN for one feature of one valid step of a row."""
+    case = draw(cases(capabilities, cell, dtypes, zero_length=False, **wanted))
+    row = draw(st.integers(0, case.batch_size - 1))
+    step = draw(st.integers(0, int(case.row_lengths[row]) - 1))
+    x = case.x.copy()
+    x[row, step, draw(st.integers(0, case.layer.input_size - 1))] = np.nan
+    return replace(case, x=x)
 
 
 @st.composite

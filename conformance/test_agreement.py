@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance.search import Judged, agrees_with_reference, for_every_case
-from conformance.strategies import sweeps
+from conformance.strategies import cases_with_nan, sweeps
 from conformance.tolerance import Verdict
 from reference import Case
 
@@ -21,4 +21,10 @@ def test_every_output_agrees_with_the_reference(backend: Judged, case: Case) -> 
 @for_every_case(needs=("linear",), strategy=sweeps)
 def test_every_activation_agrees_wherever_its_argument_lies(backend: Judged, case: Case) -> Verdict:
     """Every gate is right at every point of intervals through which its argument runs."""
+    return agrees_with_reference(backend, case)
+
+
+@for_every_case(input_mode="linear", strategy=cases_with_nan)
+def test_nan_reaches_what_depends_on_it_and_nothing_else(backend: Judged, case: Case) -> Verdict:
+    """NaN in a valid step makes NaN of every output that depends on it, and changes no other."""
     return agrees_with_reference(backend, case)

@@ -69,7 +69,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Truth:
-    """The right answer to a case, and the error that an arithmetic may make in it."""
+    """The right answer to a case, and the error that an arithmetic may make in it.
+
+    NaN in a valid step makes NaN of what depends on it. What does not has the value and the sigma that it has anyway.
+    """
 
     case: Case
     arithmetic: Arithmetic
@@ -79,13 +82,20 @@ class Truth:
     @cached_property
     def value(self) -> Result:
         """The right answer, in float64."""
-        return self._value_and_rest[0]
+        value = self._value_and_rest[0]
+        if self._numbers is self.case:
+            return value
+        with np.errstate(all="ignore"):
+            reached = reference.run(self.case.astype(np.float64))
+        return Result(
+            **{name: np.where(np.isnan(getattr(reached, name)), np.nan, array) for name, array in value.items()}
+        )
 
     @cached_property
     def sigma(self) -> Result:
         """See :func:`reference.noise.sigma`."""
         with np.errstate(all="ignore"):
-            return sigma(self.case, self.arithmetic, self.value)
+            return sigma(self._numbers, self.arithmetic, self._value_and_rest[0])
 
     @cached_property
     def informative(self) -> bool:
@@ -98,26 +108,34 @@ class Truth:
         return all(
             bool(np.all(np.isfinite(value.astype(self.case.dtype))))
             and np.max(getattr(self.sigma, name)) <= limit * np.max(np.abs(value))
-            for name, value in self.value.items()
+            for name, value in self._value_and_rest[0].items()
             if np.any(value)
         )
 
     def error_of(self, candidate: Result) -> Result:
         """What a candidate has too much in each element, as float64 arrays."""
         rest = self._value_and_rest[1]
-        errors = {name: getattr(candidate, name).astype(np.float64) - value for name, value in self.value.items()}
-        if rest is not None:
-            errors = {name: error - getattr(rest, name) for name, error in errors.items()}
+        with np.errstate(invalid="ignore"):  # of a signalling NaN
+            errors = {name: getattr(candidate, name).astype(np.float64) - value for name, value in self.value.items()}
+            if rest is not None:
+                errors = {name: error - getattr(rest, name) for name, error in errors.items()}
         return Result(**errors)
 
     @cached_property
+    def _numbers(self) -> Case:
+        """The case with zeros for NaN in its valid steps."""
+        if not has_nan(self.case):
+            return self.case
+        return replace(self.case, x=np.where(np.isnan(self.case.x), 0, self.case.x))
+
+    @cached_property
     def _value_and_rest(self) -> tuple[Result, Result | None]:
-        """The answer, and what float64 cannot hold of it where that counts: where float64 is what is judged."""
+        """The answer without NaN, and what float64 cannot hold of it where that counts: where float64 is judged."""
         if self.arithmetic.unit > FLOAT64.unit:
             with np.errstate(all="ignore"):  # a case may be meant to overflow; the judging sees what comes of it
-                parts: tuple[Result, Result | None] = reference.run(self.case.astype(np.float64)), None
+                parts: tuple[Result, Result | None] = reference.run(self._numbers.astype(np.float64)), None
         else:
-            answer = exact.truth(self.case)
+            answer = exact.truth(self._numbers)
             parts = answer.hi, answer.lo
         if self.zero_length == "zero" and self.case.lengths is not None:
             for part in filter(None, parts):
@@ -125,6 +143,11 @@ class Truth:
                     if name != "y":
                         array[:, self.case.row_lengths == 0] = 0
         return parts
+
+
+def has_nan(case: Case) -> bool:
+    """Whether there is NaN in a valid step."""
+    return bool(np.any(np.isnan(case.x[case.valid])))
 
 
 def truth_of(case: Case, capabilities: Capabilities) -> Truth:
@@ -233,6 +256,8 @@ def _mismatch(case: Case, name: str, got: Array, expected: Array, bound: Array, 
     index = tuple(int(i) for i in np.unravel_index(int(np.argmax(ratio)), ratio.shape))
     kind = "nan" if np.isnan(got[index]) and not np.isnan(expected[index]) else "value"
     margin = f" +- {K * bound[index]:.2g}" if bound[index] > 0 else " exactly"
+    if np.isnan(expected[index]):
+        margin = ""
     lines = [
         f"{name}{list(index)} = {_number(got[index], case)}, but should be {_number(expected[index], case)}{margin}"
         f" ({_axes(case.layer, name, index)})",

@@ -58,6 +58,9 @@ def special(kind: Layer) -> Iterator[Case]:
     yield some_case(replace(both, input_size=10, num_layers=2), batch=4, steps=4)
     ragged = some_case(replace(layer, direction=Direction.REVERSE), batch=3, steps=4, lengths=[4, 1, 2])
     yield replace(ragged, x=np.where(ragged.valid[:, :, None], ragged.x, np.nan))
+    lost = some_case(layer, batch=3, steps=4, lengths=[2, 4, 3])
+    lost.x[1, 1, 2] = np.nan
+    yield lost
     yield some_case(both, batch=3, steps=4).map(np.asfortranarray)
     yield some_case(layer, batch=2, steps=3).map(lambda array: array * 64)
     yield some_case(layer, batch=2, steps=3).map(lambda array: array * 1024)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -17,8 +18,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import conformance.strategies
+import conformance.test_agreement
+import conformance.test_laws
 from backends import Capabilities
-from conformance.strategies import cases, numpy_dtype, sweeps
+from conformance.search import SEARCHES, content_of
+from conformance.strategies import FEW_SHAPES, Shape, cases, cases_with_nan, numpy_dtype, sweeps
 from reference import GATES, Array, Case, Cell, Direction
 from tests.some_case import arrays_in
 
@@ -52,9 +56,12 @@ def drawn(
 
 
 @cache
-def sample_of(cell: Cell) -> list[Case]:
+def sample_of(cell: Cell, few_shapes: bool = False) -> list[Case]:
     """Three hundred cases of a backend that claims everything."""
-    return drawn(cell, 300)
+    return drawn(cell, 300, Capabilities(few_shapes=few_shapes))
+
+
+of_any_or_few_shapes = pytest.mark.parametrize("few_shapes", [False, True], ids=["of any shape", "of few shapes"])
 
 
 # Within the capabilities
@@ -79,20 +86,23 @@ RESTRICTED = [
 ]
 
 
+@of_any_or_few_shapes
 @pytest.mark.parametrize(("field", "value"), RESTRICTED, ids=lambda value: str(value))
-def test_every_case_lies_within_the_capabilities(field: str, value: Any) -> None:
+def test_every_case_lies_within_the_capabilities(field: str, value: Any, few_shapes: bool) -> None:
     """One field restricted at a time."""
-    capabilities = Capabilities(**{field: value})
+    claimed: dict[str, Any] = {field: value}
+    capabilities = Capabilities(**claimed, few_shapes=few_shapes)
     for cell in Cell:
         for case in drawn(cell, 10, capabilities, dtypes=capabilities.dtypes):
             assert capabilities.declines(case) is None
 
 
 def test_every_field_that_limits_cases_is_restricted_once() -> None:
-    """Cells are left out, as a strategy is asked for the cases of one; arithmetic limits nothing."""
+    """Cells are left out, as a strategy is asked for the cases of one; arithmetic and few shapes limit nothing."""
     assert {field for field, _ in RESTRICTED} == {field.name for field in fields(Capabilities)} - {
         "cells",
         "arithmetic",
+        "few_shapes",
     }
 
 
@@ -194,18 +204,20 @@ OF_ONE_CELL: dict[Cell, dict[str, Callable[[Case], bool]]] = {
 }
 
 
+@of_any_or_few_shapes
 @every_cell
-def test_every_feature_is_reached(cell: Cell) -> None:
+def test_every_feature_is_reached(cell: Cell, few_shapes: bool) -> None:
     """Within three hundred cases, several times."""
-    sample = sample_of(cell)
+    sample = sample_of(cell, few_shapes)
     reached = {feature: sum(map(has, sample)) for feature, has in (FEATURES | OF_ONE_CELL[cell]).items()}
     assert {feature: times for feature, times in reached.items() if times < 2} == {}
 
 
+@of_any_or_few_shapes
 @every_cell
-def test_the_sizes_of_a_case_mostly_differ(cell: Cell) -> None:
+def test_the_sizes_of_a_case_mostly_differ(cell: Cell, few_shapes: bool) -> None:
     """B, T, I and H, so that an axis taken for another shows; with the input as the state, I is H."""
-    sample = [case for case in sample_of(cell) if case.layer.input_mode == "linear"]
+    sample = [case for case in sample_of(cell, few_shapes) if case.layer.input_mode == "linear"]
     distinct = sum(
         len({case.batch_size, case.num_steps, case.layer.input_size, case.layer.hidden_size}) == 4 for case in sample
     )
@@ -220,9 +232,97 @@ def test_the_same_cases_come_every_time() -> None:
         assert all(same_bits(one, other) for one, other in zip(arrays_in(a), arrays_in(b), strict=True))
 
 
+# Of few shapes
+
+
+def shape_of(case: Case) -> Shape:
+    """All that a program is compiled for, of a cell and a dtype."""
+    layer = case.layer
+    sizes = (case.batch_size, case.num_steps, layer.input_size, layer.hidden_size, layer.num_layers)
+    return Shape(*sizes, layer.direction, case.lengths is not None, case.h_0 is not None, layer.bias)
+
+
+LINEAR = Capabilities(input_modes=("linear",))
+FEW = replace(LINEAR, few_shapes=True)
+
+
+@every_cell
+def test_a_backend_of_few_shapes_is_given_those_of_the_table(cell: Cell) -> None:
+    """All of them and no other, where another backend is given many times as many."""
+    assert {shape_of(case) for case in drawn(cell, 200, FEW)} == set(FEW_SHAPES)
+    assert len({shape_of(case) for case in drawn(cell, 200, LINEAR)}) > 6 * len(FEW_SHAPES)
+
+
+@pytest.mark.parametrize("claim", [name for name, search in SEARCHES.items() if search.strategy is cases])
+def test_no_claim_needs_a_shape_of_its_own(claim: str) -> None:
+    """What a claim wants of its cases, some shape of the table has."""
+    wanted: dict[str, Any] = dict(SEARCHES[claim].wanted)
+    assert {shape_of(case) for case in drawn(Cell.LSTM, 20, FEW, **wanted)} <= set(FEW_SHAPES)
+
+
+CHOICES = {
+    "direction": tuple(Direction),
+    "num_layers": (1, 2, 3),
+    "lengths": (False, True),
+    "states": (False, True),
+    "bias": (False, True),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(CHOICES, 2)))
+def test_any_two_features_meet_in_some_shape(one: str, other: str) -> None:
+    """So that a fault which needs both of them is seen."""
+    met = {(getattr(shape, one), getattr(shape, other)) for shape in FEW_SHAPES}
+    assert met == set(itertools.product(CHOICES[one], CHOICES[other]))
+
+
+@every_cell
+def test_the_numbers_and_lengths_of_few_shapes_are_free(cell: Cell) -> None:
+    """Cases of one shape have other numbers, and lengths of every kind."""
+    sample = sample_of(cell, few_shapes=True)
+    longest = max(shape.steps for shape in FEW_SHAPES if shape.lengths)
+    lengths = {length for case in sample if case.num_steps == longest for length in case.row_lengths.tolist()}
+    assert {0, 1, longest} < lengths and len(lengths) > 8
+    assert len(set(map(content_of, sample))) > 0.8 * len(sample)
+
+
+def test_a_sweep_of_few_shapes_has_one() -> None:
+    """An activation is the same in every direction, with a bias or without."""
+    found: list[Case] = []
+
+    @settings(same_every_time, max_examples=20)
+    @given(sweeps(FEW, Cell.GRU, st.just("float32")))
+    def collect(case: Case) -> None:
+        found.append(case)
+
+    collect()
+    assert len(found) == 20 and len(set(map(shape_of, found))) == 1
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        lambda shape: True,
+        lambda shape: shape.lengths and shape.states,
+        lambda shape: shape.num_layers == 3,
+        lambda shape: shape.direction is Direction.REVERSE and shape.lengths,
+    ],
+)
+def test_a_case_of_few_shapes_shrinks_to_the_first_that_will_do(wanted: Callable[[Shape], bool]) -> None:
+    """The table has the simplest first; the numbers are eighths, as ever."""
+    found = hypothesis.find(
+        cases(FEW, Cell.LSTM, st.just("float32")),
+        lambda case: wanted(shape_of(case)),
+        settings=settings(same_every_time, max_examples=300, phases=[Phase.generate, Phase.shrink]),
+    )
+    assert shape_of(found) == next(filter(wanted, FEW_SHAPES))
+    assert not is_dense(found) and np.all(8 * found.x % 1 == 0)
+
+
 # As wanted
 
 
+@of_any_or_few_shapes
 @pytest.mark.parametrize(
     ("wanted", "holds"),
     [
@@ -243,18 +343,31 @@ def test_the_same_cases_come_every_time() -> None:
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "kept",
 )
-def test_a_constraint_is_kept(wanted: dict[str, Any], holds: Callable[[Case], bool]) -> None:
+def test_a_constraint_is_kept(wanted: dict[str, Any], holds: Callable[[Case], bool], few_shapes: bool) -> None:
     """In every case of every cell."""
     for cell in Cell:
-        assert all(map(holds, drawn(cell, 10, **wanted)))
+        assert all(map(holds, drawn(cell, 10, Capabilities(few_shapes=few_shapes), **wanted)))
 
 
+@of_any_or_few_shapes
 @pytest.mark.parametrize("field", ["activation", "reset_after"])
-def test_a_field_of_one_cell_may_be_fixed(field: str) -> None:
+def test_a_field_of_one_cell_may_be_fixed(field: str, few_shapes: bool) -> None:
     """The activation of the RNN, the reset of the GRU."""
     cell, value = {"activation": (Cell.RNN, "relu"), "reset_after": (Cell.GRU, False)}[field]
     fixed: dict[str, Any] = {field: value}
-    assert {getattr(case.layer, field) for case in drawn(cell, 30, **fixed)} == {value}
+    sample = drawn(cell, 30, Capabilities(few_shapes=few_shapes), **fixed)
+    assert {getattr(case.layer, field) for case in sample} == {value}
+
+
+@every_cell
+def test_where_no_shape_of_few_is_as_wanted_some_are_made_so(cell: Cell) -> None:
+    """More layers than any has, in more steps; or one layer where those that would do have two."""
+    deep = drawn(cell, 20, FEW, num_layers=7, min_steps=30)
+    assert all(case.layer.num_layers == 7 and case.num_steps >= 30 for case in deep)
+    shallow = drawn(
+        cell, 20, replace(FEW, max_layers=1), lengths=False, states=True, min_steps=2, direction=Direction.FORWARD
+    )
+    assert all(case.layer.num_layers == 1 and case.h_0 is not None and case.lengths is None for case in shallow)
 
 
 # Readable, and never filtered
@@ -342,3 +455,19 @@ def test_a_sweep_stays_within_what_is_claimed() -> None:
             assert narrow.declines(case) is None
 
         is_claimed()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_a_case_with_nan_has_one_in_a_valid_step(dtype: str) -> None:
+    """Of any row, step and feature, and nowhere else."""
+    places: set[tuple[int, ...]] = set()
+
+    @settings(same_every_time, max_examples=40)
+    @given(cases_with_nan(EVERYTHING, Cell.LSTM, st.just(dtype)))
+    def look(case: Case) -> None:
+        ((row, step, feature),) = np.argwhere(np.isnan(case.x))
+        assert case.valid[row, step] and case.dtype == numpy_dtype(dtype)
+        places.add((row > 0, step > 0, feature > 0))
+
+    look()
+    assert len(places) >= 5

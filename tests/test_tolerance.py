@@ -348,6 +348,41 @@ def test_an_overflowing_case_is_not_judged() -> None:
 # The dialect of empty rows
 
 
+def with_nan(case: Case, row: int, step: int) -> Case:
+    x = case.x.copy()
+    x[row, step, 0] = np.nan
+    return replace(case, x=x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nan_is_asked_for_in_all_that_depends_on_it(dtype: Any) -> None:
+    """From its step on in the direction of the layer, and in no other row; the rest is judged as without it."""
+    case = some_case(Layer(cell=Cell.GRU, input_size=3, hidden_size=2), lengths=LENGTHS).astype(dtype)
+    case.x[1, 3, 0] = 0
+    truth = truth_of(with_nan(case, row=1, step=3), Capabilities())
+    reached = np.zeros((4, 5, 2), bool)
+    reached[1, 3:] = True
+    assert np.array_equal(np.isnan(truth.value.y), reached)
+    assert np.array_equal(np.isnan(truth.value.h_n[0]), reached[:, 4])
+    right = Result(**{name: array.astype(dtype) for name, array in truth.value.items()})
+    assert judge(truth, right).accepted
+    assert truth.informative
+    unaffected = truth_of(case, Capabilities())
+    assert np.array_equal(truth.sigma.y[~reached], unaffected.sigma.y[~reached])
+    lost, spread = right.y.copy(), right.y.copy()
+    lost[1, 3, 0], spread[1, 2, 0] = 0, np.nan
+    kind, message = only(judge(truth, replace(right, y=lost)))
+    assert kind == "value" and "y[1, 3, 0] = 0, but should be nan (row 1" in message
+    assert only(judge(truth, replace(right, y=spread)))[0] == "nan"
+
+
+def test_nan_in_the_padding_reaches_nothing() -> None:
+    """What stands there is not looked at."""
+    case = some_case(GRU, lengths=LENGTHS)
+    truth = truth_of(with_nan(case, row=0, step=2), FLOAT32_IN_FLOAT64)
+    assert all(np.all(np.isfinite(array)) for _, array in truth.value.items())
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_an_empty_row_ends_as_its_dialect_says(dtype: Any) -> None:
     """Held, or zero: each is right in its own dialect and wrong in the other."""

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 import reference
-from conformance.tolerance import K, Truth
+from conformance.tolerance import K, Truth, has_nan
 from reference import Array, Case, Cell, Layer, Result, Weights
 from reference.cells import Step
 from reference.noise import ARITHMETICS, sigma
@@ -56,6 +56,11 @@ def shows(case: Case, step_of: StepOf, share: float = 1.0) -> bool:
             bool(np.any(np.abs(array) > share * K * getattr(allowed, name)))
             for name, array in difference(case, step_of).items()
         )
+
+
+def is_relu_of_nan(case: Case) -> bool:
+    """Whether a relu meets NaN."""
+    return case.layer.cell is Cell.RNN and case.layer.activation == "relu" and has_nan(case)
 
 
 @dataclass(frozen=True, kw_only=True)

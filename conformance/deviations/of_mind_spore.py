@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from conformance.deviations.deviation import Deviation
-from conformance.deviations.erring import Erring, Loose, StepOf, one_unit, shows, with_activations
+from conformance.deviations.erring import Erring, Loose, StepOf, is_relu_of_nan, one_unit, shows, with_activations
 from conformance.deviations.lengths import has_padding, padded
-from conformance.tolerance import Truth
+from conformance.tolerance import Truth, has_nan
 from reference import Array, Case, Cell
 
 FRAMEWORK = "MindSpore 2.10.0"
@@ -67,9 +68,9 @@ def _gates(case: Case) -> bool:
     return has_gates and case.dtype == np.float32 and shows(case, _steps(), ROUNDING_ON_TOP)
 
 
-def _has_gates_and_padding(case: Case) -> bool:
+def _has_gates_and_room_for_nan(case: Case) -> bool:
     has_gates = case.layer.cell is not Cell.RNN
-    return has_gates and case.dtype == np.float32 and has_padding(case)
+    return has_gates and case.dtype == np.float32 and (has_padding(case) or has_nan(case))
 
 
 def _beside_nan(truth: Truth) -> Truth:
@@ -125,7 +126,7 @@ DEVIATIONS = (
         does="One NaN in a tensor changes what the float32 sigmoid gives for its other elements.",
         should="An element of a result depends on its own element; what stands in the padding of a row, on nothing.",
         seen="Beside a NaN the sigmoid is accurate: NaN in the padding changes valid outputs of other rows.",
-        concerns=_has_gates_and_padding,
+        concerns=_has_gates_and_room_for_nan,
         pinned=_padded_with_nan,
         model=_beside_nan,
     ),
@@ -136,6 +137,8 @@ DEVIATIONS = (
         does="The relu of NaN is 0, and so is the state of nn.RNN with it.",
         should="NaN, as in numpy, PyTorch and JAX: a model that has diverged should not look healthy.",
         seen="In float32 and float16; with tanh the state is NaN.",
+        concerns=is_relu_of_nan,
+        pinned=lambda: one_unit(Cell.RNN, [1], [math.nan], activation="relu"),
     ),
     Deviation(
         name="mindspore-graph-cannot-compile-long-sequences",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from conformance.deviations.deviation import Deviation
+from conformance.deviations.erring import is_relu_of_nan, one_unit
 from conformance.deviations.lengths import has_padding, padded, without_lengths
 from reference import Cell
 
@@ -29,6 +32,8 @@ DEVIATIONS = (
         does="The relu of NaN is 0, and so is the state of RNNSequence with it.",
         should="NaN, as in numpy, PyTorch and JAX: a model that has diverged should not look healthy.",
         seen="Relu alone and in RNNSequence; with tanh the state is NaN.",
+        concerns=is_relu_of_nan,
+        pinned=lambda: one_unit(Cell.RNN, [1], [math.nan], activation="relu"),
     ),
     Deviation(
         name="openvino-zero-length-zero-state",

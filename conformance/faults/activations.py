@@ -11,6 +11,7 @@ from conformance.faults.conditions import A_STEP, LSTM, NOT_RELU, RELU, RNN, Con
 from conformance.faults.equations import Function
 from conformance.faults.fault import Edits, Group
 from conformance.faults.parts import Part
+from conformance.tolerance import has_nan
 from reference import Array, Cell
 from reference.cells import relu, sigmoid
 
@@ -21,6 +22,8 @@ GROUP = Group(
 )
 
 GATED = (Cell.LSTM, Cell.GRU)
+
+NAN = Condition("NaN in a valid step", has_nan)
 
 
 def activation(
@@ -143,6 +146,27 @@ activation(
     (Cell.RNN,),
     "F17",
     relu=lambda x: x,
+)
+activation(
+    "relu-of-nan-is-zero",
+    "The relu of NaN is 0.",
+    "which of its arguments a maximum returns where one is NaN",
+    "the activation",
+    RELU & NAN,
+    (Cell.RNN,),
+    "F55",
+    relu=lambda x: np.fmax(x, np.asarray(0, x.dtype)),
+)
+activation(
+    "gates-clip-nan",
+    "Sums are cut off at a large number, and NaN becomes that number.",
+    "which of its arguments a minimum returns where one is NaN",
+    "the sigmoid and the tanh",
+    NOT_RELU & NAN,
+    tuple(Cell),
+    "F55",
+    sigmoid=lambda x: sigmoid(np.fmin(x, np.finfo(np.float16).max.astype(x.dtype))),
+    tanh=lambda x: np.tanh(np.fmin(x, np.finfo(np.float16).max.astype(x.dtype))),
 )
 
 
