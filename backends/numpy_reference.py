@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import reference
-from backends import Capabilities
+from backends import DTYPES, Capabilities
 from reference import Case, Result
 
 
@@ -14,7 +14,11 @@ class Reference:
 
     name = "reference"
     description = f"numpy {np.__version__}, cpu"
-    capabilities = Capabilities()
+    capabilities = Capabilities(
+        dtypes=DTYPES,
+        # numpy and ml_dtypes add up products in float32.
+        arithmetic={"float16": "float16-float32", "bfloat16": "bfloat16-float32"},
+    )
 
     def run(self, case: Case) -> Result:
         """See :class:`backends.Backend`."""

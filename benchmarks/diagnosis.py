@@ -91,7 +91,7 @@ def main() -> None:
     with ProcessPoolExecutor(options.processes) as pool:
         for (cell, names, _), what, said in pool.map(outcome, tasks(options.pairs, options.seed, options.seconds)):
             counts[what] += 1
-            if what in ("none", "other"):
+            if what in ("equal", "none", "other"):
                 print(f"{what}: {cell} {' + '.join(names)}: {said}", flush=True)
     judged = sum(counts.values()) - counts["hidden"]
     share = (counts["right"] + counts["equal"]) / max(1, judged)

@@ -33,6 +33,8 @@ EPILOGUE = """\
 other commands, each with a --help of its own:
   pytest conformance/ --backend NAME     judge a backend; pytest --help lists the options under "touchstone"
   python -m conformance.report           show, merge and compare the reports of such runs
+  python -m conformance.offers           what each backend offers, natively, built from parts or not at all
+  python -m conformance.deviations       what frameworks are known to do differently
   python -m conformance.faults           the catalogue of faults
   python -m conformance.power            how many of these faults the suite detects
   python -m golden                       regenerate and check the golden vectors

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 
 import reference
+from conformance.report.schema import violations
 from conformance.tolerance import UNINFORMATIVE, K
 from golden import manifest
 from golden.corpus import CELLS, FLAGS, LENGTHS, THEMES, corpus, lengths_of
@@ -92,43 +92,11 @@ def test_the_manifest_keeps_to_its_schema() -> None:
     """The schema holds for the manifest, and for none that lacks a field, has another or a wrong one."""
     schema = json.loads(SCHEMA.read_text())
     content = json.loads((VECTORS / "manifest.json").read_text())
-    assert list(violations(schema, content, schema)) == []
+    assert list(violations(content, schema, schema)) == []
     for field, wrong in (("id", "Not kebab"), ("batch_size", 0), ("dtype", "float8"), ("lengths", ["1"]), ("new", 1)):
         broken = {**content, "vectors": [{**content["vectors"][0], field: wrong}]}
-        assert list(violations(schema, broken, schema)) != []
-    assert list(violations(schema, {"format": 1, "flags": {}}, schema)) == ["$: vectors is missing"]
-
-
-def violations(rule: dict[str, Any], value: Any, root: dict[str, Any], where: str = "$") -> Iterator[str]:
-    """Where a value breaks a JSON schema, as far as ours goes: the keywords used there and no others."""
-    if "$ref" in rule:
-        rule = root["$defs"][rule["$ref"].removeprefix("#/$defs/")]
-    unknown = rule.keys() - {
-        *("$schema", "title", "description", "$defs", "type", "enum", "pattern", "minimum"),
-        *("required", "properties", "additionalProperties", "items"),
-    }
-    assert not unknown, f"the schema uses {unknown}, which this test does not know"
-    kinds = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool, "null": type(None)}
-    allowed = [rule["type"]] if isinstance(rule.get("type"), str) else rule.get("type", list(kinds))
-    if type(value) not in [kinds[name] for name in allowed]:
-        yield f"{where}: {value!r} is none of {allowed}"
-    elif "enum" in rule and value not in rule["enum"]:
-        yield f"{where}: {value!r} is none of {rule['enum']}"
-    elif isinstance(value, str) and not re.search(rule.get("pattern", ""), value):
-        yield f"{where}: {value!r} does not match"
-    elif isinstance(value, int) and value < rule.get("minimum", value):
-        yield f"{where}: {value!r} is too small"
-    elif isinstance(value, list):
-        for k, item in enumerate(value):
-            yield from violations(rule.get("items", {}), item, root, f"{where}[{k}]")
-    elif isinstance(value, dict):
-        yield from (f"{where}: {name} is missing" for name in rule.get("required", ()) if name not in value)
-        for name, item in value.items():
-            inner = rule.get("properties", {}).get(name, rule.get("additionalProperties", True))
-            if inner is False:
-                yield f"{where}: {name} is superfluous"
-            elif inner is not True:
-                yield from violations(inner, item, root, f"{where}.{name}")
+        assert list(violations(broken, schema, schema)) != []
+    assert "manifest.vectors is missing" in violations({"format": 1, "flags": {}}, schema, schema, "manifest")
 
 
 # ---- the files

@@ -635,7 +635,7 @@ def test_a_reduction_goes_over_the_axes_of_its_mask(name: str, data: Any) -> Non
         where = tuple(0 if axis in axes else i for axis, i in enumerate(index))
         groups.setdefault(where, []).append(int(x[index]) if x.dtype.kind == "i" else float(x[index]))
     values = {where: REDUCTIONS[name](each) for where, each in groups.items()}
-    assume(x.dtype != np.float16 or max(map(abs, values.values())) <= np.finfo(np.float16).max / 2)
+    assume(x.dtype != np.float16 or max(map(abs, values.values())) < 2.0**15)  # where float16 ends
     expected = np.empty(kept, x.dtype)
     for where, value in values.items():
         expected[where] = int(value) if x.dtype.kind == "i" else value
