@@ -44,7 +44,7 @@ QUICK_EXAMPLES = 10
 
 SUITE = Path(__file__).resolve().parent
 
-BACKENDS_KEY: pytest.StashKey[dict[str, Backend]] = pytest.StashKey()
+BACKENDS_KEY: pytest.StashKey[dict[str, Judged]] = pytest.StashKey()
 MISSING_KEY: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 SHARD: pytest.StashKey[tuple[int, int]] = pytest.StashKey()
 """Which part of how many is run, from 1."""
@@ -92,7 +92,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SAVED_CASE] = _saved_case(config.getoption("--case"))
     config.stash[EXAMPLES] = _examples(config.getoption("--examples"))
     backends, missing = _load(config.getoption("--backend"), _is_judging(config))
-    config.stash[BACKENDS_KEY], config.stash[MISSING_KEY] = backends, missing
+    # One for all tests of a backend: it remembers what the backend is known to do differently.
+    config.stash[BACKENDS_KEY] = {spec: Judged(backend) for spec, backend in backends.items()}
+    config.stash[MISSING_KEY] = missing
     profile = config.getoption("--profile")
     settings = generation(QUICK_EXAMPLES * PROFILES[profile], CLIMB if profile == "thorough" else BREADTH)
     hypothesis.settings.register_profile("touchstone", settings)
@@ -177,7 +179,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "vector" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("vectors")
         pairs = [
-            (vector, Subject(Judged(backend), spec, vector.layer.cell, ("float32",)))
+            (vector, Subject(backend, spec, vector.layer.cell, ("float32",)))
             for spec, backend in backends
             for vector in golden.vectors()
             if marker is None or marker.kwargs["where"](vector)
@@ -188,7 +190,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         from conformance.deviations import DEVIATIONS  # imports the faults, which take a while
 
         shown = [
-            (each, Subject(Judged(backend), spec, backend.capabilities.cells[0], backend.capabilities.dtypes))
+            (each, Subject(backend, spec, backend.capabilities.cells[0], backend.capabilities.dtypes))
             for spec, backend in backends
             for each in DEVIATIONS
             if backend.name in each.backends
@@ -198,7 +200,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     else:
         each_dtype = metafunc.definition.get_closest_marker("each_dtype") is not None
         subjects = [
-            Subject(Judged(backend), spec, cell, dtypes)
+            Subject(backend, spec, cell, dtypes)
             for spec, backend in backends
             for cell in backend.capabilities.cells
             for dtypes in (zip(backend.capabilities.dtypes) if each_dtype else [backend.capabilities.dtypes])
@@ -245,7 +247,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     seed = config.getoption("--hypothesis-seed")
     lines = [f"touchstone: profile {config.getoption('--profile')}, seed {seed}, numpy {np.__version__}"]
     for backend in config.stash[BACKENDS_KEY].values():
-        lines.append(f"judged: {backend.name} ({describe(backend) or 'no description'})")
+        lines.append(f"judged: {backend.name} ({describe(backend.backend) or 'no description'})")
     return lines + [f"not judged: {reason}" for reason in config.stash[MISSING_KEY].values()]
 
 

@@ -133,6 +133,7 @@ def test_name_and_claims_are_those_of_the_backend_and_the_description_says_where
             input_modes=("skip",),
             dtypes=("bfloat16",),
             arithmetic={"bfloat16": "bfloat16-float32"},
+            few_shapes=True,
         ),
     ],
 )

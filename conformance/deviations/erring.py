@@ -21,6 +21,9 @@ from reference.noise import ARITHMETICS, sigma
 Activation = Callable[[Array], Array]
 StepOf = Callable[[Layer], Step]
 
+ROUNDING_ON_TOP = 0.4
+"""The share of what is accepted that an error has to use up to be of concern; honest rounding may use up the rest."""
+
 
 def with_activations(**activations: Activation) -> StepOf:
     """The steps of the reference with another ``sigmoid``, ``tanh`` or ``relu``."""

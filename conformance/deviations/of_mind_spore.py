@@ -8,7 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from conformance.deviations.deviation import Deviation
-from conformance.deviations.erring import Erring, Loose, StepOf, is_relu_of_nan, one_unit, shows, with_activations
+from conformance.deviations.erring import (
+    ROUNDING_ON_TOP,
+    Erring,
+    Loose,
+    StepOf,
+    is_relu_of_nan,
+    one_unit,
+    shows,
+    with_activations,
+)
 from conformance.deviations.lengths import has_padding, padded
 from conformance.tolerance import Truth, has_nan
 from reference import Array, Case, Cell
@@ -16,9 +25,6 @@ from reference import Array, Case, Cell
 FRAMEWORK = "MindSpore 2.10.0"
 
 BACKENDS = ("mindspore", "mindspore-graph")
-
-ROUNDING_ON_TOP = 0.4
-"""The share of what is accepted that an error has to use up to be of concern; honest rounding may use up the rest."""
 
 LONGEST = 238
 """Steps that the compiler unrolls before it has nested too deep."""
