@@ -71,7 +71,7 @@ class PyTorchCuda(PyTorch):
     @property
     def description(self) -> str:
         """Version, device and cuDNN."""
-        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        cudnn = torch.backends.cudnn.version()
         return f"torch {torch.__version__}, {torch.cuda.get_device_name()}, cuDNN {cudnn}"
 
 
@@ -160,8 +160,10 @@ def _tensor(array: Array, device: str) -> torch.Tensor:
 
 
 def _array(tensor: torch.Tensor) -> Array:
-    if tensor.dtype is torch.bfloat16:
+    is_bfloat16 = tensor.dtype is torch.bfloat16
+    array: Array = (tensor.view(torch.int16) if is_bfloat16 else tensor).cpu().numpy()
+    if is_bfloat16:
         import ml_dtypes
 
-        return tensor.cpu().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.cpu().numpy()
+        return array.view(ml_dtypes.bfloat16)
+    return array
