@@ -13,6 +13,8 @@ from conformance.report.contents import Report
 from tests.made_report import made_report
 from tests.suite_run import Starter
 
+pytestmark = pytest.mark.slow
+
 SMOKE = "conformance/test_smoke.py"
 LSTM = "agreement/every_output_agrees[some-lstm-float32]"
 

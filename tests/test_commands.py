@@ -18,6 +18,8 @@ from tests.made_report import made_report, wrong_backend
 from tests.some_case import KINDS, some_case
 from tests.suite_run import ROOT, Starter
 
+pytestmark = pytest.mark.slow
+
 Output = pytest.CaptureFixture[str]
 
 

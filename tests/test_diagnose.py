@@ -18,6 +18,8 @@ from conformance.search import Judged, Search, agrees_with_reference, generation
 from reference import Case, Cell, Result, run
 from reference.case_file import save_case
 
+pytestmark = pytest.mark.slow
+
 FEW = [fault for fault in list(CATALOGUE.values())[::24] if fault.name != "float64-computed-in-float32"]
 """Some of the catalogue, as all of it takes minutes."""
 

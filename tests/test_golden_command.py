@@ -18,6 +18,8 @@ from golden.corpus import corpus
 from golden.manifest import VECTORS, file_of, read, sha256, written
 from reference.case_file import decode, encode
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 FEW = "rnn-relu-integers-*"
 IDS = [recipe.id for recipe in corpus() if recipe.id.startswith("rnn-relu-integers-")]

@@ -42,6 +42,8 @@ from tests.some_case import KINDS, LAYERS, arrays_in, some_case
 from tests.suite_run import ROOT, Starter
 from tests.unruly import RETURNED
 
+pytestmark = pytest.mark.slow
+
 LENGTHS = (2, 5, 0, 1)
 GOOD = some_case(KINDS[2], lengths=LENGTHS)
 BAD = replace(GOOD, h_0=None, c_0=None)

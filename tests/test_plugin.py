@@ -17,6 +17,8 @@ from reference.case_file import save_case
 from tests.some_case import some_case
 from tests.suite_run import ROOT, Starter, SuiteRun
 
+pytestmark = pytest.mark.slow
+
 AGREEMENT = "conformance/test_agreement.py::test_every_output_agrees_with_the_reference"
 LAWS = "conformance/test_laws.py::test_"
 SMOKE = "conformance/test_smoke.py"

@@ -18,6 +18,8 @@ from conformance.practices import GATE_ORDERS, Practice, constant_weights, squar
 from reference import Case, Cell, Result, run
 from tests.suite_run import Starter
 
+pytestmark = pytest.mark.slow
+
 SEED = "5"
 
 

@@ -6,7 +6,11 @@ import configparser
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.suite_run import ROOT, Starter
+
+pytestmark = pytest.mark.slow
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -25,6 +25,8 @@ from reference import Case
 from tests.some_case import LAYERS, some_case
 from tests.suite_run import ROOT, Starter, SuiteRun
 
+pytestmark = pytest.mark.slow
+
 SMOKE = "conformance/test_smoke.py"
 AGREEMENT = "conformance/test_agreement.py::test_every_output_agrees_with_the_reference"
 EQUAL_BITS = "conformance/test_laws.py::test_two_calls_give_equal_bits"
