@@ -107,7 +107,10 @@ def balls(numbers: Any) -> Balls:
         return numbers
     array = np.asarray(numbers)
     if array.dtype != object and not np.issubdtype(array.dtype, np.integer):
-        array = array.astype(np.float64, casting="safe")
+        # Of the dtype, because numpy 1 takes a cast of a number for safe wherever it does not overflow.
+        if not np.can_cast(array.dtype, np.float64):
+            raise TypeError(f"the numbers are {array.dtype}, but should be of a dtype whose values float64 holds")
+        array = array.astype(np.float64)
     return np.asarray(_to_balls(array.astype(object)), dtype=object).view(Balls)
 
 

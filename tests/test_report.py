@@ -371,7 +371,7 @@ def test_reports_of_several_environments_stand_side_by_side(report: Report) -> N
     """In their order; the same one twice is there once; backends of one name are told apart."""
     other: Report = json.loads(json.dumps(report))
     (run,) = other["runs"]
-    run["numpy"], run["started"] = "1.26.4", "2001-01-01T00:00:00Z"
+    run["numpy"], run["started"] = "1.1.0", "2001-01-01T00:00:00Z"
     run["backends"] = run["backends"][:1]
     both = merge([report, other, report])
     assert len(both["runs"]) == 2 and not both["incomplete"]
@@ -380,7 +380,7 @@ def test_reports_of_several_environments_stand_side_by_side(report: Report) -> N
     assert names == [
         f"right, Python {mine['python']}, numpy {mine['numpy']}",
         *("swaps-gates", "raises", "claims-little"),
-        f"right, Python {mine['python']}, numpy 1.26.4",
+        f"right, Python {mine['python']}, numpy 1.1.0",
     ]
     assert len({column.key for column in columns(both)}) == 5
     run["incomplete"] = True
