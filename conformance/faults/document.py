@@ -46,7 +46,7 @@ generate the case that it needs, but to ask which difference the strategies leav
 
 The faults of one kind are not all different to everybody. A layer of one unit cannot tell a matrix from its transpose,
 and where the biases only enter as a sum nobody can tell which of them was dropped; `shows with` says what a case needs.
-Two faults are the same to everybody in an RNN or a GRU, which have no `c_0`: `initial-states-ignored` and `h-0-ignored`.
+In an RNN or a GRU, which have no `c_0`, `initial-states-ignored` and `h-0-ignored` are the same to everybody.
 """
 
 
