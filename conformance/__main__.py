@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backends import BACKENDS, BackendError, Capabilities, describe, load
+from conformance.command_line import with_commands
 from reference.case_file import load_case
 
 if TYPE_CHECKING:
@@ -47,18 +48,7 @@ class Refusal(Exception):
 
 def parser() -> argparse.ArgumentParser:
     """The commands, and what each of them takes."""
-    whole = argparse.ArgumentParser(
-        prog="python -m conformance",
-        description=__doc__,
-        epilog=EPILOGUE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = whole.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(name: str, run: Callable[[argparse.Namespace], int], says: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=says, description=says)
-        added.set_defaults(run=run)
-        return added
+    whole, command = with_commands("python -m conformance", __doc__, EPILOGUE)
 
     listing = command("backends", _backends, "the backends, what they run on and what they claim")
     listing.add_argument("names", nargs="*", metavar="NAME", help="only these; package.module:attribute for your own")

@@ -6,7 +6,6 @@ python -m conformance.offers --write docs/backends.md  the document
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from backends import DTYPES, Capabilities
 from backends.offers import ADAPTER_OF, ADAPTERS, Adapter, Feature, Kind, Offer
+from conformance.command_line import list_or_write
 from conformance.features import AXES, unclaimed
 from reference.case_file import write_atomically
 
@@ -175,18 +175,15 @@ def write(path: Path) -> None:
     write_atomically(path, document().encode())
 
 
+def _listed() -> Iterator[str]:
+    for name, adapter in ADAPTER_OF.items():
+        absent = [feature for feature in FEATURES if adapter.offer(feature).kind is Kind.ABSENT]
+        yield f"{name}: {f'not offered: {_named(absent)}' if absent else 'everything is offered'}"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m conformance.offers", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the document")
-    options = parser.parse_args(arguments)
-    if options.write is not None:
-        write(options.write)
-    else:
-        for name, adapter in ADAPTER_OF.items():
-            absent = [feature for feature in FEATURES if adapter.offer(feature).kind is Kind.ABSENT]
-            print(f"{name}: {f'not offered: {_named(absent)}' if absent else 'everything is offered'}")
-    return 0
+    return list_or_write("python -m conformance.offers", __doc__, _listed(), write, arguments)
 
 
 if __name__ == "__main__":

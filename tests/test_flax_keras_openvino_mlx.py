@@ -12,8 +12,8 @@ import pytest
 
 from backends import Backend, describe, load
 from conformance.strategies import numpy_dtype
-from conformance.tolerance import judge, truth_of
-from reference import Case, Cell, Direction, Layer, Result
+from reference import Cell, Direction, Layer
+from tests.adapted import accepted, bits
 from tests.some_case import KINDS, arrays_in, backwards, read_only, some_case, transposed
 
 # Keras on torch gives numpy its tensors in a way that numpy 2 has deprecated.
@@ -43,14 +43,6 @@ def adapter(framework: str, spec: str) -> Backend:
 @pytest.fixture(params=[FLAX, KERAS, MLX, OPENVINO], ids=lambda chosen: chosen[0])
 def backend(request: pytest.FixtureRequest) -> Backend:
     return adapter(*request.param)
-
-
-def accepted(backend: Backend, case: Case) -> bool:
-    return judge(truth_of(case, backend.capabilities), backend.run(case)).accepted
-
-
-def bits(result: Result) -> dict[str, bytes]:
-    return {name: np.ascontiguousarray(array).tobytes() for name, array in result.items()}
 
 
 @pytest.mark.parametrize("direction", Direction, ids=str)

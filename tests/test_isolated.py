@@ -38,7 +38,7 @@ from conformance.faults import CATALOGUE
 from conformance.search import SEARCHES, Judged, verdict_of
 from conformance.tolerance import judge, truth_of
 from reference import Array, Case, Cell, Direction, Result
-from tests.some_case import KINDS, LAYERS, arrays_in, some_case
+from tests.some_case import KINDS, LAYERS, arrays_in, backwards, read_only, some_case, transposed
 from tests.suite_run import ROOT, Starter
 from tests.unruly import RETURNED
 
@@ -147,22 +147,6 @@ def test_claims_come_back_through_json(capabilities: Capabilities) -> None:
 
 def as_it_is(array: Array) -> Array:
     return array
-
-
-def read_only(array: Array) -> Array:
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-def backwards(array: Array) -> Array:
-    """The same content in memory that is walked from its end."""
-    return np.ascontiguousarray(array[..., ::-1])[..., ::-1]
-
-
-def transposed(array: Array) -> Array:
-    """The same content with the axes in memory in reverse order."""
-    return np.ascontiguousarray(array.T).T
 
 
 def every_other(array: Array) -> Array:

@@ -11,9 +11,9 @@ import pytest
 
 import golden
 from backends import Backend, describe, load
-from conformance.tolerance import judge, truth_of
 from golden import Vector
 from reference import Array, Case, Cell, Direction, Layer, Result
+from tests.adapted import accepted, bits, reverse_half
 from tests.some_case import LAYERS, backwards, read_only, some_case, transposed
 
 pytest.importorskip("mindspore", reason="MindSpore is not installed")
@@ -39,14 +39,6 @@ def pynative() -> Backend:
 @pytest.fixture(scope="module", params=MODES)
 def either(request: pytest.FixtureRequest) -> Backend:
     return load(MODES[request.param])
-
-
-def accepted(backend: Backend, case: Case) -> bool:
-    return judge(truth_of(case, backend.capabilities), backend.run(case)).accepted
-
-
-def bits(result: Result) -> dict[str, bytes]:
-    return {name: np.ascontiguousarray(array).tobytes() for name, array in result.items()}
 
 
 # MindSpore's float32 sigmoid and tanh are off by more than float32 is (conformance/deviations/); its float16 is not,
@@ -84,14 +76,7 @@ def test_reverse_is_the_reverse_half_of_bidirectional(cell: Cell, pynative: Back
     """Built from parts here, computed by MindSpore itself there: the same operators on the same numbers."""
     layer = Layer(cell=cell, input_size=3, hidden_size=2, direction=Direction.BIDIRECTIONAL)
     both = some_case(layer, lengths=LENGTHS).astype(np.float32)
-    alone = replace(
-        both,
-        layer=replace(layer, direction=Direction.REVERSE),
-        weights=both.weights[1:],
-        h_0=None if both.h_0 is None else both.h_0[1:],
-        c_0=None if both.c_0 is None else both.c_0[1:],
-    )
-    whole, reverse = pynative.run(both), pynative.run(alone)
+    whole, reverse = pynative.run(both), pynative.run(reverse_half(both))
     np.testing.assert_array_equal(reverse.y, whole.y[:, :, 2:])
     np.testing.assert_array_equal(reverse.h_n, whole.h_n[1:])
 

@@ -12,8 +12,8 @@ import pytest
 from backends import Backend, load
 from conformance.strategies import numpy_dtype
 from conformance.test_smoke import probes
-from conformance.tolerance import judge, truth_of
-from reference import Case, Cell, Direction, Layer, Result
+from reference import Cell, Direction, Layer
+from tests.adapted import accepted, bits
 from tests.some_case import KINDS, LAYERS, arrays_in, backwards, read_only, some_case, transposed
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
@@ -74,15 +74,6 @@ def telling_dtypes(backend: Backend, layer: Layer) -> list[str]:
     """
     inexact = backend.name.startswith("onnxruntime") and layer.cell is Cell.RNN and layer.activation == "tanh"
     return [dtype for dtype in backend.capabilities.dtypes if not (inexact and dtype == "float32")]
-
-
-def accepted(backend: Backend, case: Case) -> bool:
-    assert backend.capabilities.declines(case) is None
-    return judge(truth_of(case, backend.capabilities), backend.run(case)).accepted
-
-
-def bits(result: Result) -> dict[str, bytes]:
-    return {name: np.ascontiguousarray(array).tobytes() for name, array in result.items()}
 
 
 # The model

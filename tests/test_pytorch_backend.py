@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from backends import Backend, BackendError, describe, load
-from conformance.tolerance import judge, truth_of
-from reference import Case, Cell, Direction, Layer, Result
+from reference import Cell, Direction, Layer
+from tests.adapted import accepted, bits, reverse_half
 from tests.some_case import LAYERS, arrays_in, backwards, read_only, some_case, transposed
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; tox run -e pytorch has it")
@@ -26,14 +26,6 @@ LENGTHS = (2, 5, 3, 1)
 @pytest.fixture(scope="module")
 def pytorch() -> Backend:
     return load("pytorch")
-
-
-def accepted(backend: Backend, case: Case) -> bool:
-    return judge(truth_of(case, backend.capabilities), backend.run(case)).accepted
-
-
-def bits(result: Result) -> dict[str, bytes]:
-    return {name: np.ascontiguousarray(array).tobytes() for name, array in result.items()}
 
 
 @pytest.mark.parametrize("gate", range(4))
@@ -60,14 +52,7 @@ def test_reverse_is_the_reverse_half_of_bidirectional(cell: Cell, pytorch: Backe
     """Built from parts here, computed by PyTorch itself there."""
     layer = Layer(cell=cell, input_size=3, hidden_size=2, direction=Direction.BIDIRECTIONAL)
     both = some_case(layer, lengths=LENGTHS)
-    alone = replace(
-        both,
-        layer=replace(layer, direction=Direction.REVERSE),
-        weights=both.weights[1:],
-        h_0=None if both.h_0 is None else both.h_0[1:],
-        c_0=None if both.c_0 is None else both.c_0[1:],
-    )
-    whole, reverse = pytorch.run(both), pytorch.run(alone)
+    whole, reverse = pytorch.run(both), pytorch.run(reverse_half(both))
     np.testing.assert_allclose(reverse.y, whole.y[:, :, 2:], rtol=0, atol=1e-15)
     np.testing.assert_allclose(reverse.h_n, whole.h_n[1:], rtol=0, atol=1e-15)
 

@@ -6,25 +6,23 @@ python -m conformance.faults --write docs/faults.md   the document
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 
+from conformance.command_line import list_or_write
 from conformance.faults import CATALOGUE
 from conformance.faults.document import write
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m conformance.faults", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the document, keeping what it has measured")
-    options = parser.parse_args(arguments)
-    if options.write is not None:
-        write(options.write)
-    else:
-        for fault in CATALOGUE.values():
-            print(f"{fault.name}: {fault.says}")
-    return 0
+    return list_or_write(
+        "python -m conformance.faults",
+        __doc__,
+        (f"{fault.name}: {fault.says}" for fault in CATALOGUE.values()),
+        write,
+        arguments,
+        keeps=", keeping what it has measured",
+    )
 
 
 if __name__ == "__main__":

@@ -157,6 +157,12 @@ activation(
     "F55",
     relu=lambda x: np.fmax(x, np.asarray(0, x.dtype)),
 )
+
+
+def _clipped(x: Array) -> Array:
+    return np.asarray(np.fmin(x, np.asarray(np.finfo(np.float16).max, x.dtype)))
+
+
 activation(
     "gates-clip-nan",
     "Sums are cut off at a large number, and NaN becomes that number.",
@@ -165,8 +171,8 @@ activation(
     NOT_RELU & NAN,
     tuple(Cell),
     "F55",
-    sigmoid=lambda x: sigmoid(np.fmin(x, np.finfo(np.float16).max.astype(x.dtype))),
-    tanh=lambda x: np.tanh(np.fmin(x, np.finfo(np.float16).max.astype(x.dtype))),
+    sigmoid=lambda x: sigmoid(_clipped(x)),
+    tanh=lambda x: np.tanh(_clipped(x)),
 )
 
 

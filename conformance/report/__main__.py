@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from backends import DTYPES
+from conformance.command_line import with_commands
 from conformance.report import baseline, store
 from conformance.report.badge import badge
 from conformance.report.matrix import columns
@@ -26,17 +26,7 @@ from reference.case_file import write_atomically
 
 def parser() -> argparse.ArgumentParser:
     """The commands, and what each of them takes."""
-    whole = argparse.ArgumentParser(
-        prog="python -m conformance.report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = whole.add_subparsers(metavar="COMMAND", required=True)
-
-    def command(name: str, run: Callable[[argparse.Namespace], int], says: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=says, description=says)
-        added.set_defaults(run=run)
-        return added
+    whole, command = with_commands("python -m conformance.report", __doc__)
 
     merging = command("merge", _merge, "several reports, or the shards of a run, in one")
     merging.add_argument(
