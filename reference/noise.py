@@ -228,8 +228,8 @@ class NoiseSource:
 
     def first_of(self, array: Array) -> Array:
         """The first replica. They differ by rounding errors, so that it says for all how large the errors are."""
-        axis = _batch_axis(array)
-        return array[(slice(None),) * axis + (slice(array.shape[axis] // self.replicas),)]
+        first: Array = self._one_by_one(array)[0]
+        return first
 
     def disturb_beside(self, result: Array, other: Array, ufunc: Any) -> None:
         """Add to ``result`` the error of rounding the larger of it and ``other``, in the first replica, in place."""
@@ -255,9 +255,7 @@ class NoiseSource:
     def _add_errors(self, result: Array, scale: Array) -> None:
         """Add to every replica in ``result`` normal errors of the deviation ``scale``."""
         for part, size in zip(self._by_step(result, self.replicas), self._by_step(scale, 1)):
-            axis = _batch_axis(part)
-            size = np.expand_dims(size, axis)
-            alike, apart = _halves(part.reshape(*part.shape[:axis], self.replicas, -1, *part.shape[axis + 1 :]), axis)
+            alike, apart = _halves(self._one_by_one(part), 0)
             alike += size * _numbers(_normal(), self._start_alike(), alike.shape)
             apart += size * _numbers(_normal(), self._start(), apart.shape)
         self._operation += 1
@@ -265,24 +263,30 @@ class NoiseSource:
     def _disturb_small(self, result: Array, noise: float, ufunc: Any) -> None:
         """Add what is lost of results below the smallest normal number, where the spacing no longer shrinks."""
         smallest, start = self.arithmetic.smallest_normal, self._start()
-        if np.abs(self.first_of(result)).min(initial=np.inf) > 2 * smallest:
-            return
-        small = np.abs(result) < smallest
-        values = result[small]
+        replicas = self._one_by_one(result)
+        near = np.abs(replicas[0]) < 2 * smallest
+        values = replicas[:, near]
         if values.size == 0:
             return
+        below = np.abs(values) < smallest
         if ufunc is np.divide:
             # The largest number is 4 / smallest. A gate is zero where the exponential in it is larger.
             values *= np.where(np.abs(values) < smallest / 4, _numbers(_factors(FLUSHED), start, values.shape), 1)
-        values += (values != 0) * (noise * smallest) * _numbers(_normal(), start, values.shape)
-        result[small] = values
+        values += (below & (values != 0)) * (noise * smallest) * _numbers(_normal(), start, values.shape)
+        replicas[:, near] = values
+
+    def _one_by_one(self, array: Array) -> Array:
+        """The same numbers with the replicas along an axis of their own, the first."""
+        axis = _batch_axis(array)
+        apart = array.reshape(*array.shape[:axis], self.replicas, -1, *array.shape[axis + 1 :])
+        return apart.swapaxes(0, axis)
 
     def _by_step(self, array: Array, replicas: int) -> list[Array]:
         """``array``, or each of its steps where its rows are those of all steps: (replicas * B * T, N)."""
         rows = replicas * self._batch
         if array.ndim != 2 or len(array) != rows * self._steps:
             return [array]
-        return list(np.moveaxis(array.reshape(rows, self._steps, -1), 1, 0))
+        return list(array.reshape(rows, self._steps, -1).swapaxes(0, 1))
 
     def _start(self) -> int:
         """A place in the pool of random numbers."""
@@ -355,6 +359,9 @@ def sigma(case: Case, arithmetic: Arithmetic, truth: Result | None = None, repli
     magnified = max(1.0, SMALLEST_SIMULATED / arithmetic.unit)
     source = NoiseSource(arithmetic.coarser(magnified), case, replicas, _seed(case))
     noisy = run(_replicated(case, source))
+    # What is stored below the smallest normal number loses a rounding at least, even where relu turns all replicas
+    # to 0; in a format where such numbers count for nothing, their loss is held against nobody.
+    smallest = arithmetic.smallest_normal * (ROUNDING * arithmetic.unit if source.counts_small else NEGLIGIBLE)
     spread = {}
     for name, exact in truth.items():
         batch_axis = 0 if name == "y" else 1
@@ -362,17 +369,15 @@ def sigma(case: Case, arithmetic: Arithmetic, truth: Result | None = None, repli
         values = values.reshape(*exact.shape[:batch_axis], replicas, *exact.shape[batch_axis:])
         halves = [_deviation(half, batch_axis, case.layer.hidden_size) for half in _halves(values, batch_axis)]
         error = np.maximum(*halves) / magnified
-        if not source.counts_small:
-            errs = (error > 0) | (exact != 0) & (np.abs(exact) < arithmetic.smallest_normal)
-            error = np.where(errs, np.maximum(error, NEGLIGIBLE * arithmetic.smallest_normal), error)
-        spread[name] = error
+        errs = (error > 0) | (exact != 0) & (np.abs(exact) < arithmetic.smallest_normal)
+        spread[name] = np.where(errs, np.maximum(error, smallest), error)
     return Result(**spread)
 
 
 def _deviation(values: Array, axis: int, hidden: int) -> Array:
     """The deviation between replicas, at least its mean over the H units of a state; zero where nothing errs at all."""
     # From the first replica, so that replicas that are equal deviate by exactly nothing.
-    values = np.moveaxis(values, axis, 0)
+    values = values.swapaxes(0, axis)
     states = (values - values[0]).reshape(*values.shape[:-1], -1, hidden)
     # Of about the size of 1, so that the squares of tiny numbers are still numbers.
     largest = np.maximum(states.max(axis=(0, -1), keepdims=True), -states.min(axis=(0, -1), keepdims=True))

@@ -320,6 +320,25 @@ def test_small_numbers_do_not_blind_float16() -> None:
     assert not judge(truth, Result(*((array * 1.25).astype(np.float16) for _, array in truth.value.items()))).accepted
 
 
+def test_a_relu_state_that_fades_out_of_float16_raises_no_alarm() -> None:
+    """Below the smallest number the state is 0, or stays at that number, where the right one is some 1e-10."""
+    random, faded = np.random.default_rng(0), 0
+    layer = Layer(cell=Cell.RNN, input_size=1, hidden_size=3, activation="relu", bias=False)
+    none = np.zeros((1, 3), np.float16)
+    for _ in range(200):
+        w_hh = random.uniform(-0.7, 0.7, (1, 3, 3)).astype(np.float16)
+        h = random.uniform(0, 1, (1, 3)).astype(np.float16)
+        weights = Weights(np.zeros((1, 3, 1), np.float16), w_hh, none, none)
+        case = Case(layer, (weights,), np.zeros((1, 40, 1), np.float16), h[None])
+        truth = Truth(case, ARITHMETICS["float16-float32"])
+        product = w_hh[0].T.astype(np.float32)
+        states = [h := np.maximum((h.astype(np.float32) @ product).astype(np.float16), 0) for _ in range(40)]
+        error = np.abs(np.stack(states, axis=1) - truth.value.y)
+        assert np.all(error <= K * truth.sigma.y)
+        faded += bool(np.any((error > 0) & (truth.value.y < 2.0**-24)))
+    assert faded > 50
+
+
 def of_steps(change: Callable[[Array], Array]) -> Callable[[Case], Result]:
     """The reference with ``change`` applied to every new state."""
 
