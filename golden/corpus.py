@@ -239,6 +239,7 @@ THEMES = (
     Theme(name="units-33", purpose="33 units.", flags=("block-edge",), cells=SMOOTH, sizes=(4, 3, 31, 33)),
     Theme(name="rows-17", purpose="17 rows.", flags=("block-edge",), cells=("lstm",), sizes=(17, 4, 3, 5),
           lengths=(4, 1, 3, 2, 4, 4, 2, 1, 3, 1, 4, 2, 3, 4, 1, 2, 3)),
+    Theme(name="wide", purpose="65 rows and 129 units.", flags=("block-edge",), cells=COMMON, sizes=(65, 2, 4, 129)),
 )  # fmt: skip
 """By theme; what the purpose does not speak of is as in any other case."""
 
