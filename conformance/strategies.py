@@ -36,8 +36,9 @@ from reference import GATES, Array, Case, Cell, Direction, Layer, Weights
 MOST_BYTES = 4096
 """Half of what Hypothesis allows an example; larger cases go round their bytes."""
 
-LARGE = {"T": (12, 24, 40), "H": (8, 15, 16, 17, 33), "B": (8, 9, 17), "I": (8, 16, 31, 520)}
-"""Sizes of an axis that is large: long enough to forget, next to what kernels block by, too many to add in few bits."""
+LARGE = {"T": (12, 24, 40), "H": (8, 15, 16, 17, 33, 65, 129), "B": (8, 9, 17, 65), "I": (8, 16, 31, 520), "L": (5,)}
+"""Sizes of what is large: long enough to forget, next to what kernels block by, too many to add in few bits. L is the
+number of layers, which otherwise is 3 at most."""
 
 SWEPT = (5, 9, 11)
 """B, T and H of a case that sweeps an activation: some five hundred points."""
@@ -125,11 +126,11 @@ def shapes(
     def pick(field: str, choices: Any) -> Any:
         return fixed[field] if field in fixed else draw(st.sampled_from(list(choices)))
 
-    # One axis may be large; where that makes many weights, there is one layer of them.
-    num_layers = pick("num_layers", range(1, min(capabilities.max_layers or 3, 3) + 1))
+    # One size may be large; where that makes many weights, there is one layer of them.
+    most_layers = capabilities.max_layers or max(LARGE["L"])
     wide = draw(st.sampled_from(["", "", "", "", *LARGE]))
-    if wide in ("I", "H") and "num_layers" not in fixed:
-        num_layers = 1
+    layers = {"I": [1], "H": [1], "L": [number for number in LARGE["L"] if number <= most_layers] or [most_layers]}
+    num_layers = pick("num_layers", layers.get(wide, range(1, min(most_layers, 3) + 1)))
     input_mode = pick("input_mode", capabilities.input_modes)
     coincide = draw(st.integers(0, 3)) == 3
     taken: set[int] = set()
@@ -141,8 +142,8 @@ def shapes(
         taken.add(drawn)
         return drawn
 
-    steps, hidden_size, batch = size("T", min_steps), size("H"), size("B", min_batch)
-    drawn_input_size = size("I")
+    steps, hidden_size, drawn_batch, drawn_input_size = size("T", min_steps), size("H"), size("B", min_batch), size("I")
+    batch = hidden_size if coincide and hidden_size >= min_batch and draw(st.booleans()) else drawn_batch
     square = input_mode == "skip" or (coincide and draw(st.booleans()))
     layer = Layer(
         cell=cell,

@@ -42,7 +42,8 @@ Two implementations of a recurrent layer have the same few equations. They can d
 The strategies of the suite are built from this list: no two sizes, gates, slots, rows, steps or lengths of a case are
 equal by accident, every flag is drawn both ways, and numbers come in every magnitude from lost in rounding to
 saturating. The catalogue is built from the same list, and from public reports. A fault that survives is not a reason to
-generate the case that it needs, but to ask which difference the strategies leave out.
+generate the case that it needs, but to ask which difference the strategies leave out. `python -m benchmarks.mutants`
+asks the same with faults that nobody chose: every small change of the reference's own code.
 
 The faults of one kind are not all different to everybody. A layer of one unit cannot tell a matrix from its transpose,
 and where the biases only enter as a sum nobody can tell which of them was dropped; `shows with` says what a case needs.

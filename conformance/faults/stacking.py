@@ -290,6 +290,17 @@ UNITS_LEFT_OVER = (
 """Units are handled in blocks, and some are left after the last full one."""
 
 
+def _with_units(part: Part, count: int) -> Part:
+    """The part with the units after the first ``count`` left at zero in every step."""
+
+    def cut(state: Array) -> Array:
+        changed = np.array(state)
+        changed[:, count:] = 0
+        return changed
+
+    return part.with_equations(stored=cut)
+
+
 @GROUP.part(
     "last-units-not-computed",
     f"Units are computed in blocks of {LANES}; those after the last full block stay zero, unless there is none.",
@@ -299,15 +310,18 @@ UNITS_LEFT_OVER = (
 )
 def _(part: Part) -> Part:
     whole = part.case.layer.hidden_size // LANES * LANES
-    if whole == 0:
-        return part
+    return part if whole == 0 else _with_units(part, whole)
 
-    def cut(state: Array) -> Array:
-        changed = np.array(state)
-        changed[:, whole:] = 0
-        return changed
 
-    return part.with_equations(stored=cut)
+UNITS = 128
+
+GROUP.part(
+    "units-after-the-first-128-not-computed",
+    f"A state has room for {UNITS} units; those after them stay zero.",
+    look_at="the size of the buffer that holds a state, and whether wide layers take another kernel",
+    where="the units of a wide layer",
+    shows=at_least("H", UNITS + 1, lambda case: case.layer.hidden_size) & A_STEP,
+)(lambda part: _with_units(part, UNITS))
 
 
 @GROUP.part(
@@ -335,17 +349,30 @@ GROUP.part(
 )(lambda part: _reading(part, COLUMNS))
 
 ROWS_OF_A_TILE = 8
+ROWS_AT_MOST = 64
 
 
-@GROUP.result(
+def _with_rows(result: Result, count: int) -> Result:
+    """The result with the rows after the first ``count`` left at zero in y."""
+    y = result.y.copy()
+    y[count:] = 0
+    return replace(result, y=y)
+
+
+GROUP.result(
     "rows-after-the-first-tile-not-written",
     f"Rows are computed in tiles of {ROWS_OF_A_TILE}, and only the first tile is.",
     look_at="the loop over tiles of rows, and the rows that do not fill one",
     where="the batch axis of y",
     shows=at_least("B", ROWS_OF_A_TILE + 1, lambda case: case.batch_size) & A_STEP,
     kind="F40",
-)
-def _(case: Case, result: Result) -> Result:
-    y = result.y.copy()
-    y[ROWS_OF_A_TILE:] = 0
-    return replace(result, y=y)
+)(lambda case, result: _with_rows(result, ROWS_OF_A_TILE))
+
+GROUP.result(
+    "rows-after-the-first-64-not-written",
+    f"A launch computes {ROWS_AT_MOST} rows at most, and there is only one.",
+    look_at="how many blocks of rows are launched for a large batch",
+    where="the batch axis of y",
+    shows=at_least("B", ROWS_AT_MOST + 1, lambda case: case.batch_size) & A_STEP,
+    kind="F40",
+)(lambda case, result: _with_rows(result, ROWS_AT_MOST))
