@@ -54,6 +54,7 @@ def special(kind: Layer) -> Iterator[Case]:
     yield some_case(replace(layer, hidden_size=3, input_mode="skip"), batch=2, steps=3)
     yield some_case(layer, batch=9, steps=18)
     yield some_case(replace(layer, input_size=514), batch=1, steps=2, states=False)
+    yield some_case(replace(layer, hidden_size=130), batch=66, steps=2)
     yield some_case(replace(layer, bias=False), batch=4, steps=3, states=False)
     yield some_case(replace(both, input_size=10, num_layers=2), batch=4, steps=4)
     ragged = some_case(replace(layer, direction=Direction.REVERSE), batch=3, steps=4, lengths=[4, 1, 2])
