@@ -44,7 +44,6 @@ OPERATORS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
 FUNCTIONS = {"sigmoid": "np.tanh", "np.tanh": "sigmoid", "np.maximum": "np.minimum"}
 """What a function may be taken for."""
 
-
 Node = ast.expr | ast.stmt
 """What has a place in the code."""
 
@@ -67,7 +66,7 @@ class Mutant:
 
 def mutants() -> Iterator[Mutant]:
     """Every mutant of the two modules, no two of them alike, in the order of the code."""
-    for module, build in ((cells, _with_cells), (layer, _with_layer)):
+    for module, build in ((cells, _with_cells), (layer, lambda names: names["run"])):
         path = Path(str(module.__file__))
         tree = ast.parse(path.read_text())
         seen = {ast.unparse(tree)}
@@ -96,16 +95,11 @@ def _with_cells(names: dict[str, Any]) -> Run:
     return run
 
 
-def _with_layer(names: dict[str, Any]) -> Run:
-    run: Run = names["run"]
-    return run
-
-
 def _quietly(run: Run) -> Run:
-    """Wrong implementations overflow where right ones do not, and compare what cannot be compared."""
+    """Wrong implementations compare what cannot be compared."""
 
     def quiet(case: Case) -> Result:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return run(case)
 
@@ -114,17 +108,14 @@ def _quietly(run: Run) -> Run:
 
 def _mutations(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
     """Line and column, and what becomes of what; while it is being looked at, the tree is changed so."""
-    names = sorted({node.id for node in ast.walk(function) if isinstance(node, ast.Name) and _is_stored(node)})
+    stored = (node for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    names = sorted({node.id for node in stored})
     names += [argument.arg for argument in function.args.args if argument.arg not in names]
     for node, put in list(_places(function)):
         for other in _others(node, names):
             put(other)
             yield f"{node.lineno}:{node.col_offset}", f"`{_line(node)}` becomes `{_line(other)}`"
             put(node)
-
-
-def _is_stored(name: ast.Name) -> bool:
-    return isinstance(name.ctx, ast.Store)
 
 
 def _line(node: ast.AST) -> str:
@@ -158,14 +149,18 @@ def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
+def _operators_for(op: ast.AST) -> list[Any]:
+    return [other() for other in OPERATORS.get(type(op), ())]
+
+
 def _others(node: ast.AST, names: list[str]) -> Iterator[ast.AST]:
     """What may stand in the place of ``node``."""
     match node:
         case ast.BinOp(left, op, right):
-            yield from (ast.BinOp(left, other(), right) for other in OPERATORS.get(type(op), ()))
+            yield from (ast.BinOp(left, other, right) for other in _operators_for(op))
             yield from (left, right)
         case ast.Compare(left, [op], right):
-            yield from (ast.Compare(left, [other()], right) for other in OPERATORS.get(type(op), ()))
+            yield from (ast.Compare(left, [other], right) for other in _operators_for(op))
         case ast.UnaryOp(_, operand) if not isinstance(operand, ast.Constant):
             yield operand
         case ast.IfExp(_, body, orelse):
@@ -193,7 +188,7 @@ def _others(node: ast.AST, names: list[str]) -> Iterator[ast.AST]:
             for k in range(len(elements) - 1):
                 yield ast.Tuple([*elements[:k], elements[k + 1], elements[k], *elements[k + 2 :]], context)
         case ast.AugAssign(target, op, value):
-            yield from (ast.AugAssign(target, other(), value) for other in OPERATORS.get(type(op), ()))
+            yield from (ast.AugAssign(target, other, value) for other in _operators_for(op))
             yield ast.Pass()
         case ast.If(_, body, _):
             yield from (ast.If(ast.Constant(True), body, []), ast.Pass())

@@ -366,18 +366,17 @@ def sigma(case: Case, arithmetic: Arithmetic, truth: Result | None = None, repli
     for name, exact in truth.items():
         batch_axis = 0 if name == "y" else 1
         values = _plain(getattr(noisy, name))
-        values = values.reshape(*exact.shape[:batch_axis], replicas, *exact.shape[batch_axis:])
-        halves = [_deviation(half, batch_axis, case.layer.hidden_size) for half in _halves(values, batch_axis)]
+        values = values.reshape(*exact.shape[:batch_axis], replicas, *exact.shape[batch_axis:]).swapaxes(0, batch_axis)
+        halves = [_deviation(half, case.layer.hidden_size) for half in _halves(values, 0)]
         error = np.maximum(*halves) / magnified
         errs = (error > 0) | (exact != 0) & (np.abs(exact) < arithmetic.smallest_normal)
         spread[name] = np.where(errs, np.maximum(error, smallest), error)
     return Result(**spread)
 
 
-def _deviation(values: Array, axis: int, hidden: int) -> Array:
-    """The deviation between replicas, at least its mean over the H units of a state; zero where nothing errs at all."""
+def _deviation(values: Array, hidden: int) -> Array:
+    """The deviation along the first axis, at least its mean over the H units of a state; zero where nothing errs."""
     # From the first replica, so that replicas that are equal deviate by exactly nothing.
-    values = values.swapaxes(0, axis)
     states = (values - values[0]).reshape(*values.shape[:-1], -1, hidden)
     # Of about the size of 1, so that the squares of tiny numbers are still numbers.
     largest = np.maximum(states.max(axis=(0, -1), keepdims=True), -states.min(axis=(0, -1), keepdims=True))
