@@ -143,7 +143,9 @@ def shapes(
         return drawn
 
     steps, hidden_size, drawn_batch, drawn_input_size = size("T", min_steps), size("H"), size("B", min_batch), size("I")
-    batch = hidden_size if coincide and hidden_size >= min_batch and draw(st.booleans()) else drawn_batch
+    # As many rows as there are units of a large H would be thousands of elements in every step.
+    may_be_as_many = coincide and wide != "H" and hidden_size >= min_batch
+    batch = hidden_size if may_be_as_many and draw(st.booleans()) else drawn_batch
     square = input_mode == "skip" or (coincide and draw(st.booleans()))
     layer = Layer(
         cell=cell,

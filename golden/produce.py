@@ -73,7 +73,7 @@ def rounded_sigma(recipe: Recipe, case: Case, replicas: int | None) -> tuple[Res
         spread = sigma(case, arithmetic, replicas=replicas)
         if distance(spread) >= MARGIN / 2:
             return rounded(spread), replicas
-    first = replicas_for(case.layer)
+    first = replicas_for(case)
     for number in range(first, first + 2 * ATTEMPTS, 2):
         spread = sigma(case, arithmetic, replicas=number)
         if distance(spread) >= MARGIN:

@@ -405,7 +405,7 @@ def test_another_number_of_replicas_is_taken_where_one_will_not_do(monkeypatch: 
         return Result(np.full((1, 1, 1), half_way[replicas]), np.full((1, 1, 1), half_way[replicas]))
 
     monkeypatch.setattr("golden.produce.sigma", fake)
-    monkeypatch.setattr("golden.produce.replicas_for", lambda layer: 64)
+    monkeypatch.setattr("golden.produce.replicas_for", lambda case: 64)
     recipe = RECIPES["rnn-tanh-one-float32"]
     content = content_of(recipe)
     assert asked == [64, 66, 68]

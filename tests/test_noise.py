@@ -158,15 +158,51 @@ def test_one_product_errs_by_its_constant(n: int) -> None:
     signs = np.where(np.arange(n) % 2, 1.0, -1.0)
     for factors in (signs[:, None], np.ones((n, 1))):
         terms = np.ones((20000, n))
-        found = np.asarray(noisy(terms) @ factors) - terms @ factors
+        found = np.asarray((noisy(terms) @ factors).copy()) - terms @ factors
         size = max(abs(factors.sum()), np.sqrt(n))
         assert np.std(found) / FLOAT32.unit == pytest.approx(np.sqrt((n + 1) / 6) * size, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda product, other: product.copy(),
+        lambda product, other: product[:, :1],
+        lambda product, other: product * 1.0,
+        lambda product, other: -product,
+        lambda product, other: product > 2.0,
+        lambda product, other: np.multiply(product, 1.0, out=product),
+        lambda product, other: np.add(product, 1.0, out=other),
+        lambda product, other: np.copyto(other, product),
+        lambda product, other: other.__setitem__(slice(None), product),
+    ],
+    ids=["copy", "slice", "multiply", "negative", "compare", "in-place", "bias-elsewhere", "copyto", "assign"],
+)
+def test_the_errors_of_a_product_are_there_before_it_is_used(use: Callable[[Any, Any], Any]) -> None:
+    """They may wait for a bias and for nothing else."""
+    start = noisy(np.ones((2, 2)))
+    other = np.zeros_like(start, shape=(2, 3))
+    product = start @ np.ones((2, 3))
+    settled = mock.Mock(wraps=start.source.settle)
+    with mock.patch.object(start.source, "settle", settled):
+        use(product, other)
+    assert settled.called
+    assert np.all(np.asarray(product) != 2.0)
+
+
+def test_a_product_and_its_bias_err_together() -> None:
+    """A bias that cancels nothing adds a rounding to the errors of the product, and they are drawn once."""
+    ones = np.ones((20000, 1))
+    product = noisy(ones) @ np.ones((1, 1))
+    product += np.ones(1)
+    expected = np.hypot(np.sqrt(2 / 6), 2 * ROUNDING)
+    assert np.std(np.asarray(product)) / FLOAT32.unit == pytest.approx(expected, rel=0.02)
 
 
 def test_coarse_operands_err_by_their_constant() -> None:
     """Rounding both factors adds what two roundings of the operands' unit make of the terms."""
     terms = np.ones((20000, 1))
-    found = np.asarray(noisy(terms, ARITHMETICS["tf32"]) @ np.ones((1, 1))) - 1
+    found = np.asarray((noisy(terms, ARITHMETICS["tf32"]) @ np.ones((1, 1))).copy()) - 1
     assert np.std(found) * 2.0**11 == pytest.approx(np.sqrt(2) * ROUNDING, rel=0.02)
 
 
