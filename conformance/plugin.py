@@ -76,11 +76,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--baseline",
         action="append",
-        metavar="FILE",
+        metavar="PATH",
         help="fail where a backend has become worse than in this recorded run (repeatable)",
     )
-    group.addoption("--record-baseline", metavar="FILE", help="record this run, for a later --baseline, in a new file")
-    group.addoption("--replace-baseline", metavar="FILE", help="the same, in a file that may be there already")
+    group.addoption(
+        "--record-baseline",
+        metavar="PATH",
+        help="record this run, for a later --baseline, in a new file, or in a folder with a new file for each backend",
+    )
+    group.addoption("--replace-baseline", metavar="PATH", help="the same, in files that may be there already")
 
 
 def pytest_configure(config: pytest.Config) -> None:

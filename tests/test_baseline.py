@@ -234,6 +234,24 @@ def test_an_existing_baseline_is_replaced_only_where_that_is_asked_for(suite: St
     ]
 
 
+def test_a_folder_has_a_file_for_each_backend(suite: Starter) -> None:
+    """Those that are judged are looked up in it, and those that are new are recorded."""
+    folder = suite.folder / "each"
+    folder.mkdir()
+    asked = (SMOKE, "-k", "lstm-float32")
+    run = suite.run("--backend", "mine:Right", *asked, "--record-baseline", str(folder))
+    assert run.code == 0 and [path.name for path in folder.iterdir()] == ["right.json"]
+    run = suite.run("--backend", "mine:Right", "--backend", "reference", *asked, "--record-baseline", str(folder))
+    assert run.code == 4 and f"{folder / 'right.json'} is there already" in run.output
+    run = suite.run("--backend", "mine:Right", "--backend", "reference", *asked, "--baseline", str(folder))
+    assert run.code == 0
+    assert "right against its baseline: nothing is worse; 2 claims stand as they stood" in run.output
+    assert "reference: judged in this run, and not in the baseline" in run.output
+    run = suite.run("--backend", "reference", *asked, "--record-baseline", str(folder))
+    assert run.code == 0 and sorted(path.name for path in folder.iterdir()) == ["reference.json", "right.json"]
+    assert list(read(folder, ["right", "reference", "other"])) == ["right", "reference"]
+
+
 def test_a_missing_baseline_is_one_sentence_before_anything_is_judged(suite: Starter) -> None:
     """Not after an hour of judging."""
     run = suite.run("--backend", "mine:Right", SMOKE, "--baseline", "nowhere.json")

@@ -4,7 +4,7 @@ python -m conformance.report merge A B --out DIR            several reports, or 
 python -m conformance.report page DIR                       write DIR/index.html anew
 python -m conformance.report show DIR                       the matrix, in the terminal
 python -m conformance.report badge DIR --out BADGES         BADGES/<backend>.json for shields.io
-python -m conformance.report compare DIR --baseline FILE    what has become worse since a recorded run
+python -m conformance.report compare DIR --baseline PATH    what has become worse since a recorded run
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
 
     comparing = command("compare", _compare, "what has become worse since a recorded run; 1 if anything has")
     comparing.add_argument("report", type=Path, metavar="REPORT", help="a report.json, or a folder with one")
-    comparing.add_argument("--baseline", type=Path, required=True, metavar="FILE", help="what --record-baseline wrote")
+    comparing.add_argument("--baseline", type=Path, required=True, metavar="PATH", help="what --record-baseline wrote")
     return whole
 
 
@@ -92,7 +92,8 @@ def _badge(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    comparison = baseline.compare(store.read(options.report), baseline.read(options.baseline))
+    report = store.read(options.report)
+    comparison = baseline.compare(report, baseline.read(options.baseline, baseline.entries_of(report)))
     print("\n".join(comparison.lines()))
     return 1 if comparison.worse else 0
 

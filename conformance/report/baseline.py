@@ -10,14 +10,14 @@ Worse is, for a backend that both have:
 Everything else is told: what has become better, which versions differ, which golden vectors give other bits, and what
 cannot be compared because one of the two did not judge it.
 
-The file is JSON, versions first and the rest sorted, with a line for each thing that can change, so that its history
-can be read in diffs.
+A baseline is a file, or a folder with a file for each backend. The file is JSON, versions first and the rest sorted,
+with a line for each thing that can change, so that its history can be read in diffs.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,16 +106,32 @@ def _standing(claim: Claim) -> str:
     return " ".join(parts)
 
 
+def files_of(path: Path, names: Iterable[str]) -> list[Path]:
+    """The file that is a baseline or, where it is a folder, those of the backends of these names."""
+    return [path / f"{name}.json" for name in names] if path.is_dir() else [path]
+
+
 def write(path: Path, report: Report) -> None:
-    """Record a report; what the file had before is lost."""
+    """Record a report; what the files had before is lost."""
     if report["incomplete"]:
         raise BaselineError("the run is incomplete, but a baseline should be of a whole one: nothing was recorded")
-    content = {"format": FORMAT, "backends": dict(sorted(entries_of(report).items()))}
-    write_atomically(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    entries = dict(sorted(entries_of(report).items()))
+    parts = [{name: entry} for name, entry in entries.items()] if path.is_dir() else [entries]
+    for file, part in zip(files_of(path, entries), parts):
+        content = {"format": FORMAT, "backends": part}
+        write_atomically(file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def read(path: Path) -> dict[str, Entry]:
-    """The entries of a file; raises :class:`BaselineError` where it holds none."""
+def read(path: Path, names: Iterable[str] = ()) -> dict[str, Entry]:
+    """The entries of a file or, of a folder, those of the backends of these ``names`` that it has.
+
+    Raises :class:`BaselineError` where a file holds none.
+    """
+    files = [file for file in files_of(path, names) if file == path or file.exists()]
+    return {name: entry for file in files for name, entry in _read(file).items()}
+
+
+def _read(path: Path) -> dict[str, Entry]:
     try:
         content = json.loads(path.read_bytes())
         if content["format"] != FORMAT:

@@ -19,9 +19,10 @@ class Session:
 
     def __init__(self, config: pytest.Config, backends: Mapping[str, Backend], missing: Mapping[str, str]) -> None:
         self._folder = _path(config.getoption("--report"))
-        self._recorded = _recorded(config.getoption("--baseline"))
+        names = [backend.name for backend in backends.values()]
+        self._recorded = _recorded(config.getoption("--baseline"), names)
         new, replaced = (_path(config.getoption(f"--{verb}-baseline")) for verb in ("record", "replace"))
-        self._record = _to_record(new, replaced)
+        self._record = _to_record(new, replaced, names)
         self._collector = Collector(config, backends, missing, self._update)
         self._lines: list[str] = []
         config.pluginmanager.register(self._collector)
@@ -68,17 +69,18 @@ def _path(option: str | None) -> Path | None:
     return None if option is None else Path(option)
 
 
-def _recorded(paths: list[str] | None) -> dict[str, baseline.Entry] | None:
+def _recorded(paths: list[str] | None, names: list[str]) -> dict[str, baseline.Entry] | None:
     """The baselines to compare with, read before anything is judged."""
     try:
-        recorded = [baseline.read(Path(path)) for path in paths or ()]
+        recorded = [baseline.read(Path(path), names) for path in paths or ()]
     except baseline.BaselineError as error:
         raise pytest.UsageError(f"--baseline: {error}") from error
     return {name: entry for entries in recorded for name, entry in entries.items()} if recorded else None
 
 
-def _to_record(new: Path | None, replaced: Path | None) -> Path | None:
+def _to_record(new: Path | None, replaced: Path | None, names: list[str]) -> Path | None:
     """Where to record the run; a file that is there is replaced only where that was asked for."""
-    if new is not None and new.exists():
-        raise pytest.UsageError(f"--record-baseline: {new} is there already; --replace-baseline {new} replaces it")
+    for file in baseline.files_of(new, names) if new is not None else ():
+        if file.exists():
+            raise pytest.UsageError(f"--record-baseline: {file} is there already; --replace-baseline {new} replaces it")
     return new or replaced
