@@ -4,7 +4,7 @@ Cases are constructed, never filtered. What can differ between two implementatio
 a flag, a length or a magnitude; so no two of these are equal by accident:
 
 - B, T, I and H differ from one another, unless a coincidence is drawn; each of them is 1 now and then, and now and then
-  next to a number that kernels block by;
+  next to a number that kernels block by, and now and then all of B, I and H fill whole blocks;
 - every gate, direction, layer, row, step and state slot has numbers of its own;
 - lengths are unsorted, with T, 1 and (where it is claimed) 0 among them, and none equal to T now and then;
 - inputs, weights, biases and states have magnitudes of their own, from lost in rounding to saturating every gate;
@@ -36,9 +36,18 @@ from reference import GATES, Array, Case, Cell, Direction, Layer, Weights
 MOST_BYTES = 4096
 """Half of what Hypothesis allows an example; larger cases go round their bytes."""
 
-LARGE = {"T": (12, 24, 40), "H": (8, 15, 16, 17, 33, 65, 129), "B": (8, 9, 17, 65), "I": (8, 16, 31, 520), "L": (5,)}
-"""Sizes of what is large: long enough to forget, next to what kernels block by, too many to add in few bits. L is the
-number of layers, which otherwise is 3 at most."""
+LARGE = {
+    "T": (12, 16, 24, 40, 64),
+    "H": (8, 15, 16, 17, 32, 33, 64, 65, 128, 129),
+    "B": (8, 9, 16, 17, 32, 64, 65),
+    "I": (8, 16, 31, 32, 64, 520),
+    "L": (5,),
+}
+"""Sizes of what is large: long enough to forget, of whole blocks of a kernel and next to them, too many to add in few
+bits. L is the number of layers, which otherwise is 3 at most."""
+
+WHOLE = (8, 16, 24, 32)
+"""Sizes of B, I and H where all of them fill blocks, as kernels of their own want it that work on whole tiles."""
 
 SWEPT = (5, 9, 11)
 """B, T and H of a case that sweeps an activation: some five hundred points."""
@@ -128,17 +137,24 @@ def shapes(
 
     # One size may be large; where that makes many weights, there is one layer of them.
     most_layers = capabilities.max_layers or max(LARGE["L"])
-    wide = draw(st.sampled_from(["", "", "", "", *LARGE]))
-    layers = {"I": [1], "H": [1], "L": [number for number in LARGE["L"] if number <= most_layers] or [most_layers]}
+    wide = draw(st.sampled_from(["", "", "", "", *LARGE, "BIH"]))
+    layers = {
+        "I": [1],
+        "H": [1],
+        "BIH": [1, 2],
+        "L": [number for number in LARGE["L"] if number <= most_layers] or [most_layers],
+    }
     num_layers = pick("num_layers", layers.get(wide, range(1, min(most_layers, 3) + 1)))
     input_mode = pick("input_mode", capabilities.input_modes)
     coincide = draw(st.integers(0, 3)) == 3
     taken: set[int] = set()
 
     def size(axis: str, smallest: int = 1) -> int:
-        drawn = draw(st.sampled_from(LARGE[axis]) if axis == wide else st.integers(smallest, smallest + 5))
+        is_whole = wide == "BIH" and axis in wide
+        large = WHOLE if is_whole else LARGE[axis] if axis == wide else ()
+        drawn = draw(st.sampled_from(large) if large else st.integers(smallest, smallest + 5))
         while drawn in taken and not coincide:
-            drawn += 1
+            drawn += WHOLE[0] if is_whole else 1
         taken.add(drawn)
         return drawn
 

@@ -66,6 +66,11 @@ def at_least(size: str, n: int, of: Callable[[Case], int]) -> Condition:
     return Condition(f"{size} of at least {n}", lambda case: of(case) >= n)
 
 
+def multiples(sizes: str, n: int, of: Callable[[Case], tuple[int, ...]]) -> Condition:
+    """Sizes that are all multiples of ``n``."""
+    return Condition(f"{sizes} a multiple of {n}", lambda case: not any(size % n for size in of(case)))
+
+
 LSTM, GRU, RNN = of_cells(Cell.LSTM), of_cells(Cell.GRU), of_cells(Cell.RNN)
 RESET_AFTER = Condition("GRU with reset_after", lambda case: case.layer.cell is Cell.GRU and case.layer.reset_after)
 RESET_BEFORE = Condition(

@@ -9,6 +9,7 @@ import numpy as np
 
 from conformance.faults.conditions import (
     A_STEP,
+    B_HH,
     BOTH_WAYS,
     GRU,
     LSTM,
@@ -16,6 +17,7 @@ from conformance.faults.conditions import (
     STACKED,
     Condition,
     at_least,
+    multiples,
 )
 from conformance.faults.fault import Group, Run
 from conformance.faults.gates import change_fields
@@ -27,7 +29,7 @@ from reference.cells import relu
 GROUP = Group(
     "Stacking and sizes",
     "The layer above reads D*H columns, not I, and has parameters of its own. Kernels work in blocks, and what does not"
-    " fill a block is a case of its own.",
+    " fill a block is a case of its own, as is what does.",
 )
 
 
@@ -322,6 +324,37 @@ GROUP.part(
     where="the units of a wide layer",
     shows=at_least("H", UNITS + 1, lambda case: case.layer.hidden_size) & A_STEP,
 )(lambda part: _with_units(part, UNITS))
+
+
+BLOCK = 32
+
+
+@GROUP.part(
+    "last-unit-of-full-blocks-not-computed",
+    f"Units are computed in blocks of {BLOCK}; where none are left over, the last one stays zero.",
+    look_at="the bounds of the loop over full blocks of units",
+    where="the last unit of every layer",
+    shows=multiples("H", BLOCK, lambda case: (case.layer.hidden_size,)) & A_STEP,
+)
+def _(part: Part) -> Part:
+    hidden = part.case.layer.hidden_size
+    return part if hidden % BLOCK else _with_units(part, hidden - 1)
+
+
+TILE = 8
+FULL_TILES = multiples("each of B, I and H", TILE, lambda case: (*case.x.shape[::2], case.layer.hidden_size))
+
+
+@GROUP.part(
+    "b-hh-left-out-in-full-tiles",
+    f"Where B, I and H are multiples of {TILE}, a kernel for full tiles runs, and it does not add b_hh.",
+    look_at="the kernel for sizes that need no padding",
+    where="the recurrent bias",
+    shows=FULL_TILES & B_HH & A_STEP,
+)
+def _(part: Part) -> Part:
+    b_hh = np.zeros_like(part.weights.b_hh)
+    return replace(part, weights=replace(part.weights, b_hh=b_hh)) if FULL_TILES(part.case) else part
 
 
 @GROUP.part(
