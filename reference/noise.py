@@ -221,8 +221,8 @@ class NoiseSource:
         self.counts_small = arithmetic.smallest_normal > 2.0**-100
         self._batch, self._steps = case.batch_size, case.num_steps
         self._places = _places(seed)
-        self._products: dict[int, _Product] = {}
-        self._last_product = _Product()
+        self._products: dict[tuple[Any, ...], _Product] = {}
+        self._in_every_step: list[int] = []
         self._operation = 0
         self._waiting: tuple[Array, Array] | None = None
 
@@ -256,10 +256,11 @@ class NoiseSource:
         """Have the errors of ``result = a @ b``, of its operands, of its sums and of storing it, wait to be added."""
         arithmetic, n = self.arithmetic, len(b)
         # Steps are alike from product to product, and products are told apart by where their weights are.
-        product = self._products.setdefault(b.__array_interface__["data"][0], _Product())
-        self._last_product, self._operation = product, 0
-        if product.squares is None:
-            product.squares = b * b
+        place = b.__array_interface__["data"][0], b.shape
+        if place not in self._products:
+            self._products[place] = _Product(b, b * b)
+        product = self._products[place]
+        self._in_every_step, self._operation = product.starts, 0
         size, first = np.abs(self.first_of(result)), self.first_of(a)
         scale = np.maximum(size, np.sqrt((first * first) @ product.squares))
         if self.counts_small:
@@ -322,18 +323,18 @@ class NoiseSource:
 
     def _starts(self) -> tuple[int, int]:
         """Where this operation draws from in every step, and where it draws from in this one."""
-        in_every_step = self._last_product.starts
-        if len(in_every_step) == self._operation:
-            in_every_step.append(next(self._places))
-        return in_every_step[self._operation], next(self._places)
+        if len(self._in_every_step) == self._operation:
+            self._in_every_step.append(next(self._places))
+        return self._in_every_step[self._operation], next(self._places)
 
 
 @dataclass
 class _Product:
     """What is kept of a product with certain weights."""
 
-    squares: Array | None = None
-    """Those of the weights."""
+    weights: Array
+    """Kept, so that nothing else takes their place."""
+    squares: Array
     starts: list[int] = field(default_factory=list)
     """From where it and the operations that follow it draw in every step."""
 
