@@ -302,7 +302,10 @@ class Search:
         def every(case: Case) -> None:
             visit(case)
 
-        every()
+        with warnings.catch_warnings():
+            # Of a case that fails it makes a text that nobody sees, and complains where that is long.
+            warnings.filterwarnings("ignore", "Generating overly large repr", hypothesis.errors.HypothesisWarning)
+            every()
 
     def disagreement(
         self, subject: Subject, tally: Tally, run_seed: str, examples: Iterable[Case] = ()

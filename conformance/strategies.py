@@ -141,7 +141,7 @@ def shapes(
     layers = {
         "I": [1],
         "H": [1],
-        "BIH": [1, 2],
+        "BIH": range(1, min(most_layers, 2) + 1),
         "L": [number for number in LARGE["L"] if number <= most_layers] or [most_layers],
     }
     num_layers = pick("num_layers", layers.get(wide, range(1, min(most_layers, 3) + 1)))

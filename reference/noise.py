@@ -15,11 +15,11 @@ they were measured against, ``benchmarks/noise.py`` measures it again.
 
 from __future__ import annotations
 
+import functools
 import math
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -119,15 +119,29 @@ SMALLEST_SIMULATED = 2.0**-32
 """A unit roundoff beside which that of the simulation itself, 2^-53, vanishes."""
 
 
-def product_noise(n: int) -> float:
-    """The standard deviation of a sum of n products, relative to the larger of the result and the terms' l2 norm.
+PIECES = 8
+"""In how many pieces a product is cut to see its partial sums, each of at least as many terms."""
+
+
+def product_noise(a: Array, b: Array, largest: Array) -> Array:
+    """The standard deviation of ``a @ b``; ``largest`` is the larger of its size and the l2 norm of its terms.
 
     That of n roundings, one for each partial sum, as in a loop of fused multiply-adds. Terms of random signs have
     partial sums of sqrt(k/n) of their l2 norm, k = 1..n, whose squares add up to (n + 1)/2 of it. Terms of one sign
-    have k/n of the result, whose squares add up to (n + 1)(2n + 1)/6n, which is less. Sums in blocks or trees err
-    less too.
+    have k/n of the result, whose squares add up to (n + 1)(2n + 1)/6n, which is less. But where those of one sign
+    happen to come first, partial sums are larger than both, and then they count as they are; they are taken between
+    the pieces of the product, and change evenly within one. Sums in blocks or trees err less than all of this.
     """
-    return ROUNDING * math.sqrt((n + 1) / 2)
+    n = len(b)
+    noise: Array = math.sqrt((n + 1) / 2) * largest
+    width = max(PIECES, -(-n // PIECES))
+    if width < n:
+        squares, after = np.zeros_like(largest), np.zeros_like(largest)
+        for start in range(0, n, width):
+            before, after = after, after + a[:, start : start + width] @ b[start : start + width]
+            squares += min(width, n - start) / 3 * (before * before + before * after + after * after)
+        np.maximum(noise, np.sqrt(squares), out=noise)
+    return ROUNDING * noise
 
 
 def replicas_for(case: Case) -> int:
@@ -136,7 +150,7 @@ def replicas_for(case: Case) -> int:
     A root mean square of n samples is itself off by about 1/sqrt(2n) of it. The H units of a state are pooled in
     :func:`sigma`, so that few of them need many replicas; and where there are few rows, many replicas cost little.
     """
-    return 2 * min(max(256 // case.layer.hidden_size, 64 // case.batch_size, 6), 32)
+    return 2 * min(max(384 // case.layer.hidden_size, 64 // case.batch_size, 6), 32)
 
 
 class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
@@ -146,11 +160,14 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
     """
 
     source: NoiseSource
+    terms: int
+    """Of the product that its elements are, with or without a bias; 0 for anything else."""
 
     def __array_finalize__(self, parent: Any) -> None:
         if self.dtype.char != "d":
             raise TypeError(f"noisy numbers are float64, and a conversion to {self.dtype} has no noise model")
         self.source = getattr(parent, "source", None)  # type: ignore[assignment]
+        self.terms = getattr(parent, "terms", 0)
         if self.source is not None:
             self.source.settle()  # before the parent is copied
 
@@ -175,11 +192,13 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
             (noisy,) = out
             result = ufunc(*plain, out=_plain(noisy))
         if ufunc is np.matmul:
+            noisy.terms = len(plain[1])
             self.source.disturb_product(result, *plain)
         elif adds_bias:
-            # A bias may be added anywhere in the sum that it belongs to: where it cancels a number here, that number is
-            # rounded on its own elsewhere.
-            self.source.disturb_beside(result, self.source.first_of(result) - plain[1], ufunc)
+            self.source.disturb_sum(result, self.source.first_of(result) - plain[1], self.terms, plain[1], 0)
+        elif ufunc is np.add and inputs[1].terms:
+            x, h = map(self.source.first_of, plain)
+            self.source.disturb_sum(result, x, self.terms, h, inputs[1].terms)
         elif ufunc is np.subtract and not isinstance(inputs[0], Noisy):
             # (1 - z)*n + z*h is n + z*(h - n) elsewhere, which rounds twice at the size of z*n.
             self.source.disturb_beside(result, math.sqrt(2) * self.source.first_of(plain[1]), ufunc)
@@ -245,16 +264,32 @@ class NoiseSource:
     def disturb_beside(self, result: Array, other: Array, ufunc: Any) -> None:
         """Add to ``result`` the error of rounding the larger of it and ``other``, in the first replica, in place."""
         noise = UFUNC_NOISE[ufunc] * self.arithmetic.unit
-        scale = noise * np.maximum(np.abs(self.first_of(result)), np.abs(other))
-        if self._waiting is not None:
-            scale, self._waiting = np.hypot(scale, self._waiting[1]), None
-        self._add_errors(result, scale)
+        self._add_errors(result, noise * np.maximum(np.abs(self.first_of(result)), np.abs(other)))
         if self.counts_small:
             self._disturb_small(result, noise, ufunc)
 
+    def disturb_sum(self, result: Array, x: Array, x_terms: int, h: Array, h_terms: int) -> None:
+        """Add to ``result = x + h``, in place, what adding up all that it consists of errs by, in whichever order.
+
+        Either has a number of terms, or 0 where it is no product. They may be added up by themselves, or one by one
+        onto the other: a loop may start from the bias, and go on from the input to the state. Then each rounding is of
+        the size of both, which changes evenly from the other to the sum. ``x`` and ``h`` are of the first replica.
+        """
+        arithmetic, total = self.arithmetic, x + h
+        noise = ROUNDING * arithmetic.unit
+        scale = noise * np.maximum(np.abs(total), np.abs(x))
+        if self._waiting is not None:
+            scale, self._waiting = np.hypot(scale, self._waiting[1]), None
+        for start, terms in (h, x_terms), (x, h_terms):
+            squares = terms / 3 * (start * start + start * total + total * total)
+            np.maximum(scale, ROUNDING * arithmetic.accumulate_unit * np.sqrt(squares), out=scale)
+        self._add_errors(result, scale)
+        if self.counts_small:
+            self._disturb_small(result, noise, np.add)
+
     def disturb_product(self, result: Array, a: Array, b: Array) -> None:
         """Have the errors of ``result = a @ b``, of its operands, of its sums and of storing it, wait to be added."""
-        arithmetic, n = self.arithmetic, len(b)
+        arithmetic = self.arithmetic
         # Steps are alike from product to product, and products are told apart by where their weights are.
         place = b.__array_interface__["data"][0], b.shape
         if place not in self._products:
@@ -262,10 +297,12 @@ class NoiseSource:
         product = self._products[place]
         self._in_every_step, self._operation = product.starts, 0
         size, first = np.abs(self.first_of(result)), self.first_of(a)
-        scale = np.maximum(size, np.sqrt((first * first) @ product.squares))
+        largest = np.maximum(size, np.sqrt((first * first) @ product.squares))
         if self.counts_small:
-            np.maximum(scale, arithmetic.smallest_normal, out=scale, where=scale > 0)
-        scale *= math.hypot(product_noise(n) * arithmetic.accumulate_unit, OPERANDS * arithmetic.operand_unit)
+            np.maximum(largest, arithmetic.smallest_normal, out=largest, where=largest > 0)
+        scale = arithmetic.accumulate_unit * product_noise(first, b, largest)
+        if arithmetic.operand_unit:
+            scale = np.hypot(scale, OPERANDS * arithmetic.operand_unit * largest)
         if arithmetic.accumulate_unit != arithmetic.unit:
             scale = np.hypot(scale, size * (ROUNDING * arithmetic.unit))
         self._waiting = result, scale
@@ -354,7 +391,7 @@ BLOCK = 2**13
 """How many numbers are disturbed at once: so few that they stay in the processor's cache meanwhile."""
 
 
-@lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=256)
 def _blocks(shape: tuple[int, ...]) -> tuple[tuple[slice, slice], ...]:
     """Some replicas and some of their rows at a time, of an array of shape (replicas, rows, ...)."""
     replicas, rows, *row = shape
@@ -387,7 +424,7 @@ def _numbers(pool: Array, start: int, shape: tuple[int, ...], block: int = 0) ->
     return pool[first : first + size].reshape(shape) if size <= POOL else np.resize(pool[first:], shape)
 
 
-@lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=1)
 def _normal() -> Array:
     """Normal random numbers, the same in every version of numpy, once more at the end of themselves; read-only."""
     # Sums of eight 16-bit integers: near enough to normal, and unlike numpy's distributions not subject to change.
@@ -396,7 +433,7 @@ def _normal() -> Array:
     return _read_only(np.concatenate([pool, pool]))
 
 
-@lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=32)
 def _factors(deviation: float) -> Array:
     """What multiplies a number to give it an error of this relative standard deviation; read-only."""
     return _read_only(1 + deviation * _normal())

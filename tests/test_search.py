@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import settings
+from hypothesis import strategies as st
 
 from conformance import search
 from conformance.search import Count, Judged, Patience, Search, Subject, Tally, content_of
 from conformance.tolerance import Mismatch, Verdict
-from reference import Case, Cell
+from reference import Case, Cell, Direction, Layer
 from tests.some_case import KINDS, some_case
 from tests.third_party import Right
 
@@ -133,6 +134,20 @@ def test_a_search_judges_all_cases_whatever_becomes_of_the_first() -> None:
     assert len(set(judged[: tally.cases])) == tally.cases
     assert tally.features["float32"]["bias"]["with"].passed == 0
     assert tally.features["float32"]["bias"]["without"].failed == 0
+
+
+def test_a_large_case_that_fails_is_told_as_any_other() -> None:
+    """Hypothesis's complaint about its length is nobody's."""
+
+    def claim(backend: Judged, case: Case) -> Verdict:
+        return Verdict((Mismatch("value", "wrong"),))
+
+    layer = Layer(cell=Cell.GRU, input_size=30, hidden_size=8, direction=Direction.BIDIRECTIONAL, num_layers=5)
+    large = some_case(layer, batch=16, steps=2)
+    assert len(repr(large)) > 30_000
+    search = Search(claim, strategy=lambda *_, **__: st.just(large))
+    found = search.disagreement(Subject(Judged(Right()), "right", Cell.GRU, ("float64",)), Tally(), "0")
+    assert found is not None and found.case == large
 
 
 def test_a_search_gives_up_on_a_backend_without_results() -> None:

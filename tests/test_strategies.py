@@ -93,7 +93,7 @@ def test_every_case_lies_within_the_capabilities(field: str, value: Any, few_sha
     claimed: dict[str, Any] = {field: value}
     capabilities = Capabilities(**claimed, few_shapes=few_shapes)
     for cell in Cell:
-        for case in drawn(cell, 10, capabilities, dtypes=capabilities.dtypes):
+        for case in drawn(cell, 60, capabilities, dtypes=capabilities.dtypes):
             assert capabilities.declines(case) is None
 
 
