@@ -196,7 +196,7 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
             self.source.disturb_product(result, *plain)
         elif adds_bias:
             self.source.disturb_sum(result, self.source.first_of(result) - plain[1], self.terms, plain[1], 0)
-        elif ufunc is np.add and inputs[1].terms:
+        elif ufunc is np.add and isinstance(inputs[0], Noisy) and inputs[1].terms:
             x, h = map(self.source.first_of, plain)
             self.source.disturb_sum(result, x, self.terms, h, inputs[1].terms)
         elif ufunc is np.subtract and not isinstance(inputs[0], Noisy):
