@@ -273,16 +273,17 @@ class NoiseSource:
 
         Either has a number of terms, or 0 where it is no product. They may be added up by themselves, or one by one
         onto the other: a loop may start from the bias, and go on from the input to the state. Then each rounding is of
-        the size of both, which changes evenly from the other to the sum. ``x`` and ``h`` are of the first replica.
+        the size of both, which changes evenly from the other to the sum; what a product errs by itself, which is no
+        less than if it grew evenly from 0, counts once. ``x`` and ``h`` are of the first replica.
         """
         arithmetic, total = self.arithmetic, x + h
         noise = ROUNDING * arithmetic.unit
         scale = noise * np.maximum(np.abs(total), np.abs(x))
+        for start, own, terms in (h, x, x_terms), (x, h, h_terms):
+            more = terms / 3 * (start * start + start * total + total * total - own * own)
+            np.maximum(scale, ROUNDING * arithmetic.accumulate_unit * np.sqrt(np.maximum(more, 0)), out=scale)
         if self._waiting is not None:
             scale, self._waiting = np.hypot(scale, self._waiting[1]), None
-        for start, terms in (h, x_terms), (x, h_terms):
-            squares = terms / 3 * (start * start + start * total + total * total)
-            np.maximum(scale, ROUNDING * arithmetic.accumulate_unit * np.sqrt(squares), out=scale)
         self._add_errors(result, scale)
         if self.counts_small:
             self._disturb_small(result, noise, np.add)
