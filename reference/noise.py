@@ -118,7 +118,6 @@ NEGLIGIBLE = 64
 SMALLEST_SIMULATED = 2.0**-32
 """A unit roundoff beside which that of the simulation itself, 2^-53, vanishes."""
 
-
 PIECES = 8
 """In how many pieces a product is cut to see its partial sums, each of at least as many terms."""
 
@@ -172,7 +171,7 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
             self.source.settle()  # before the parent is copied
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
-        plain = [value.view(np.ndarray) if isinstance(value, Noisy) else value for value in inputs]
+        plain = [_plain(value) for value in inputs]
         if method != "__call__" or kwargs:
             raise TypeError(f"np.{ufunc.__name__}.{method} with {list(kwargs)} has no noise model")
         adds_bias = ufunc is np.add and not isinstance(inputs[1], Noisy)
@@ -252,8 +251,7 @@ class NoiseSource:
             return
         for block, numbers, _, _ in self._drawn(result, _factors(noise)):
             block *= numbers
-        if self.counts_small:
-            self._disturb_small(result, noise, ufunc)
+        self._disturb_small(result, noise, ufunc)
 
     def first_of(self, array: Array) -> Array:
         """The first replica. They differ by rounding errors, so that it says for all how large the errors are."""
@@ -265,8 +263,7 @@ class NoiseSource:
         """Add to ``result`` the error of rounding the larger of it and ``other``, in the first replica, in place."""
         noise = UFUNC_NOISE[ufunc] * self.arithmetic.unit
         self._add_errors(result, noise * np.maximum(np.abs(self.first_of(result)), np.abs(other)))
-        if self.counts_small:
-            self._disturb_small(result, noise, ufunc)
+        self._disturb_small(result, noise, ufunc)
 
     def disturb_sum(self, result: Array, x: Array, x_terms: int, h: Array, h_terms: int) -> None:
         """Add to ``result = x + h``, in place, what adding up all that it consists of errs by, in whichever order.
@@ -276,7 +273,7 @@ class NoiseSource:
         the size of both, which changes evenly from the other to the sum; what a product errs by itself, which is no
         less than if it grew evenly from 0, counts once. ``x`` and ``h`` are of the first replica.
         """
-        arithmetic, total = self.arithmetic, x + h
+        arithmetic, total = self.arithmetic, self.first_of(result)
         noise = ROUNDING * arithmetic.unit
         scale = noise * np.maximum(np.abs(total), np.abs(x))
         for start, own, terms in (h, x, x_terms), (x, h, h_terms):
@@ -285,8 +282,7 @@ class NoiseSource:
         if self._waiting is not None:
             scale, self._waiting = np.hypot(scale, self._waiting[1]), None
         self._add_errors(result, scale)
-        if self.counts_small:
-            self._disturb_small(result, noise, np.add)
+        self._disturb_small(result, noise, np.add)
 
     def disturb_product(self, result: Array, a: Array, b: Array) -> None:
         """Have the errors of ``result = a @ b``, of its operands, of its sums and of storing it, wait to be added."""
@@ -337,6 +333,8 @@ class NoiseSource:
 
     def _disturb_small(self, result: Array, noise: float, ufunc: Any) -> None:
         """Add what is lost of results below the smallest normal number, where the spacing no longer shrinks."""
+        if not self.counts_small:
+            return
         smallest, start = self.arithmetic.smallest_normal, next(self._places)
         near = np.abs(_batch_first(self.first_of(result))) < 2 * smallest
         replicas = _batch_first(result).reshape(self.replicas, *near.shape)
