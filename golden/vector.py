@@ -226,7 +226,7 @@ def _gates(case: Case) -> Array:
     """The gates i, f, g, o of the last step of a forward single-layer LSTM: (4, B, H)."""
     (weights,) = case.weights
     h = _state_before_last_step(case)
-    x = input_projection(case.x, weights)[:, :, -1]
+    x = input_projection(case.x.swapaxes(0, 1), weights)[:, -1]
     return np.stack(lstm_gates(x, h, weights.w_hh, weights.b_hh))
 
 

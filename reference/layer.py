@@ -48,19 +48,20 @@ def sweep(
 
     ``x`` is (B, T, I), each state (B, H) and ``y`` (B, T, H); states and ``y`` are filled in place.
     """
-    projected = input_projection(x, weights)
+    # Time first, so that what a step reads lies together.
+    projected = input_projection(x.swapaxes(0, 1), weights)
     for t in order:
         # A row takes part in the steps within its length, so that it waits in its initial state for step n-1
         # when time runs backwards, and in its final one when time runs forwards.
         rows = slice(None) if lengths is None else lengths > t
-        new = step(projected[:, rows, t], *(s[rows] for s in state), weights.w_hh, weights.b_hh)
+        new = step(projected[:, t, rows], *(s[rows] for s in state), weights.w_hh, weights.b_hh)
         for s, value in zip(state, new):
             s[rows] = value
         y[rows, t] = new[0]
 
 
 def input_projection(x: Array, weights: Weights) -> Array:
-    """What the input contributes to every gate at every step: (B, T, I) -> (G, B, T, H), in one product.
+    """What the input contributes to every gate at every step: (T, B, I) -> (G, T, B, H), in one product.
 
     Without ``w_ih`` (``input_mode="skip"``) the input contributes itself.
     """

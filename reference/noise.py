@@ -16,10 +16,11 @@ they were measured against, ``benchmarks/noise.py`` measures it again.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -122,25 +123,58 @@ PIECES = 8
 """In how many pieces a product is cut to see its partial sums, each of at least as many terms."""
 
 
-def product_noise(a: Array, b: Array, largest: Array) -> Array:
-    """The standard deviation of ``a @ b``; ``largest`` is the larger of its size and the l2 norm of its terms.
+class _Product:
+    """What is kept of a product with certain weights, of shape (n, N)."""
 
-    That of n roundings, one for each partial sum, as in a loop of fused multiply-adds. Terms of random signs have
-    partial sums of sqrt(k/n) of their l2 norm, k = 1..n, whose squares add up to (n + 1)/2 of it. Terms of one sign
-    have k/n of the result, whose squares add up to (n + 1)(2n + 1)/6n, which is less. But where those of one sign
-    happen to come first, partial sums are larger than both, and then they count as they are; they are taken between
-    the pieces of the product, and change evenly within one. Sums in blocks or trees err less than all of this.
+    def __init__(self, weights: Array) -> None:
+        n, columns = weights.shape
+        width = max(PIECES, -(-n // PIECES))
+        self.pieces = -(-n // width)
+        self.weights = weights
+        """Kept, so that nothing else takes their place."""
+        self.squares = np.ascontiguousarray(weights * weights)
+        self.in_pieces = np.zeros((self.pieces, width, columns))
+        self.in_pieces.reshape(-1, columns)[:n] = weights
+        self.form = _form_of_partial_sums(np.minimum(width, n - width * np.arange(self.pieces)))
+        self.starts: list[int] = []
+        """From where it and the operations that follow it draw in every step."""
+
+    def noise(self, a: Array, largest: Array) -> Array:
+        """The standard deviation of ``a @ weights``; ``largest`` is the larger of its size and its terms' l2 norm.
+
+        That of n roundings, one for each partial sum, as in a loop of fused multiply-adds. Terms of random signs have
+        partial sums of sqrt(k/n) of their l2 norm, k = 1..n, whose squares add up to (n + 1)/2 of it. Terms of one
+        sign have k/n of the result, whose squares add up to (n + 1)(2n + 1)/6n, which is less. But where those of one
+        sign happen to come first, partial sums are larger than both, and then they count as they are; they are taken
+        between the pieces of the product, and change evenly within one. Sums in blocks or trees err less than all of
+        this.
+        """
+        noise: Array = math.sqrt((len(self.weights) + 1) / 2) * largest
+        if self.pieces > 1:
+            np.maximum(noise, self._partial_sums(a), out=noise)
+        return ROUNDING * noise
+
+    def _partial_sums(self, a: Array) -> Array:
+        """The l2 norm of the n partial sums of ``a @ weights``."""
+        rows, n = a.shape
+        pieces, width, columns = self.in_pieces.shape
+        if n < pieces * width:
+            a = np.concatenate([a, np.zeros((rows, pieces * width - n))], axis=1)
+        products = a.reshape(rows, pieces, width).swapaxes(0, 1) @ self.in_pieces
+        parts = self.form @ products.reshape(pieces, -1)
+        norm: Array = np.sqrt(np.einsum("pe,pe->e", parts, parts))
+        return norm.reshape(rows, columns)
+
+
+def _form_of_partial_sums(terms: Array) -> Array:
+    """R, so that ``R @ p`` has the l2 norm of all partial sums where the pieces, of so many terms, add up to p.
+
+    Within a piece the sum goes evenly from b to b + p: the mean of its square is (b + p/2)^2 + p^2/12.
     """
-    n = len(b)
-    noise: Array = math.sqrt((n + 1) / 2) * largest
-    width = max(PIECES, -(-n // PIECES))
-    if width < n:
-        squares, after = np.zeros_like(largest), np.zeros_like(largest)
-        for start in range(0, n, width):
-            before, after = after, after + a[:, start : start + width] @ b[start : start + width]
-            squares += min(width, n - start) / 3 * (before * before + before * after + after * after)
-        np.maximum(noise, np.sqrt(squares), out=noise)
-    return ROUNDING * noise
+    middle = np.tri(len(terms), k=-1) + np.eye(len(terms)) / 2
+    squares = middle.T @ (terms[:, None] * middle) + np.diag(terms) / 12
+    form: Array = np.ascontiguousarray(np.linalg.cholesky(squares).T)
+    return form
 
 
 def replicas_for(case: Case) -> int:
@@ -171,39 +205,39 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
             self.source.settle()  # before the parent is copied
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
-        plain = [_plain(value) for value in inputs]
+        source, plain = self.source, [_plain(value) for value in inputs]
         if method != "__call__" or kwargs:
             raise TypeError(f"np.{ufunc.__name__}.{method} with {list(kwargs)} has no noise model")
         adds_bias = ufunc is np.add and not isinstance(inputs[1], Noisy)
-        if not (adds_bias and out and self.source.awaits_bias(out[0])):
-            self.source.settle()
+        if adds_bias and out and source.awaits_bias(out[0]):
+            source.add_bias(plain[1], self.terms)
+            return out[0]
+        source.settle()
         if ufunc in COMPARISONS:
             return ufunc(*plain)
-        if ufunc is not np.matmul and ufunc not in UFUNC_NOISE:
-            raise TypeError(f"np.{ufunc.__name__} has no noise model; reference.noise.UFUNC_NOISE has those that do")
-        if ufunc is np.matmul and not (isinstance(inputs[0], Noisy) and inputs[0].ndim == inputs[1].ndim == 2):
-            raise TypeError("np.matmul has a noise model for a noisy matrix times another matrix, and no other product")
-        if out is None:
-            result = np.asarray(ufunc(*plain))
-            noisy = result.view(Noisy)
-            noisy.source = self.source
-        else:
-            (noisy,) = out
-            result = ufunc(*plain, out=_plain(noisy))
         if ufunc is np.matmul:
+            if out or not (isinstance(inputs[0], Noisy) and inputs[0].ndim == inputs[1].ndim == 2):
+                raise TypeError(
+                    "np.matmul has a noise model for a noisy matrix times another matrix, and no other product"
+                )
+            noisy = source.noisy(source.product(*plain))
             noisy.terms = len(plain[1])
-            self.source.disturb_product(result, *plain)
-        elif adds_bias:
-            self.source.disturb_sum(result, self.source.first_of(result) - plain[1], self.terms, plain[1], 0)
+            return noisy
+        if ufunc not in UFUNC_NOISE:
+            raise TypeError(f"np.{ufunc.__name__} has no noise model; reference.noise.UFUNC_NOISE has those that do")
+        result = np.asarray(ufunc(*plain)) if out is None else ufunc(*plain, out=_plain(out[0]))
+        if adds_bias:
+            bias = source.first_of(np.broadcast_to(plain[1], result.shape))
+            source.disturb_sum(result, source.first_of(result) - bias, self.terms, bias, 0)
         elif ufunc is np.add and isinstance(inputs[0], Noisy) and inputs[1].terms:
-            x, h = map(self.source.first_of, plain)
-            self.source.disturb_sum(result, x, self.terms, h, inputs[1].terms)
+            x, h = map(source.first_of, plain)
+            source.disturb_sum(result, x, self.terms, h, inputs[1].terms)
         elif ufunc is np.subtract and not isinstance(inputs[0], Noisy):
             # (1 - z)*n + z*h is n + z*(h - n) elsewhere, which rounds twice at the size of z*n.
-            self.source.disturb_beside(result, math.sqrt(2) * self.source.first_of(plain[1]), ufunc)
+            source.disturb_beside(result, math.sqrt(2) * source.first_of(plain[1]), ufunc)
         else:
-            self.source.disturb(result, ufunc)
-        return noisy
+            source.disturb(result, ufunc)
+        return source.noisy(result) if out is None else out[0]
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if func not in MOVES:
@@ -242,7 +276,17 @@ class NoiseSource:
         self._products: dict[tuple[Any, ...], _Product] = {}
         self._in_every_step: list[int] = []
         self._operation = 0
-        self._waiting: tuple[Array, Array] | None = None
+        self._waiting: _Waiting | None = None
+
+    def noisy(self, array: Array) -> Noisy:
+        """``array`` as numbers that err from here on."""
+        noisy = array.view(Noisy)
+        noisy.source = self
+        return noisy
+
+    def first_of(self, array: Array) -> Array:
+        """The first replica, (S, B, ..., N); it says for all how large errors are, which is all they differ by."""
+        return self._in_replicas(array)[:, 0]
 
     def disturb(self, result: Array, ufunc: Any) -> None:
         """Add to the ``result`` of an elementwise operation the error of rounding it, in place."""
@@ -253,12 +297,6 @@ class NoiseSource:
             block *= numbers
         self._disturb_small(result, noise, ufunc)
 
-    def first_of(self, array: Array) -> Array:
-        """The first replica. They differ by rounding errors, so that it says for all how large the errors are."""
-        axis = _batch_axis(array)
-        rows = array.shape[axis] // self.replicas
-        return array[:rows] if axis == 0 else array[:, :rows]
-
     def disturb_beside(self, result: Array, other: Array, ufunc: Any) -> None:
         """Add to ``result`` the error of rounding the larger of it and ``other``, in the first replica, in place."""
         noise = UFUNC_NOISE[ufunc] * self.arithmetic.unit
@@ -268,67 +306,97 @@ class NoiseSource:
     def disturb_sum(self, result: Array, x: Array, x_terms: int, h: Array, h_terms: int) -> None:
         """Add to ``result = x + h``, in place, what adding up all that it consists of errs by, in whichever order.
 
+        ``x`` and ``h`` are of the first replica; for their terms see :meth:`_scale_of_sum`.
+        """
+        self._add_errors(result, self._scale_of_sum(self.first_of(result), x, x_terms, h, h_terms))
+        self._disturb_small(result, ROUNDING * self.arithmetic.unit, np.add)
+
+    def _scale_of_sum(self, total: Array, x: Array, x_terms: int, h: Array, h_terms: int) -> Array:
+        """The standard deviation of ``total = x + h``, beside what the two err by themselves.
+
         Either has a number of terms, or 0 where it is no product. They may be added up by themselves, or one by one
         onto the other: a loop may start from the bias, and go on from the input to the state. Then each rounding is of
         the size of both, which changes evenly from the other to the sum; what a product errs by itself, which is no
-        less than if it grew evenly from 0, counts once. ``x`` and ``h`` are of the first replica.
+        less than if it grew evenly from 0, counts once.
         """
-        arithmetic, total = self.arithmetic, self.first_of(result)
-        noise = ROUNDING * arithmetic.unit
-        scale = noise * np.maximum(np.abs(total), np.abs(x))
-        for start, own, terms in (h, x, x_terms), (x, h, h_terms):
-            more = terms / 3 * (start * start + start * total + total * total - own * own)
-            np.maximum(scale, ROUNDING * arithmetic.accumulate_unit * np.sqrt(np.maximum(more, 0)), out=scale)
-        if self._waiting is not None:
-            scale, self._waiting = np.hypot(scale, self._waiting[1]), None
-        self._add_errors(result, scale)
-        self._disturb_small(result, noise, np.add)
-
-    def disturb_product(self, result: Array, a: Array, b: Array) -> None:
-        """Have the errors of ``result = a @ b``, of its operands, of its sums and of storing it, wait to be added."""
         arithmetic = self.arithmetic
+        scale: Array = ROUNDING * arithmetic.unit * np.maximum(np.abs(total), np.abs(x))
+        for start, terms in (h, x_terms), (x, h_terms):
+            if terms:
+                # From a to a + b the mean square of the sum is a*(a + b) + b^2/3, of which b^2/3 is b's own.
+                more = (terms * (ROUNDING * arithmetic.accumulate_unit) ** 2 * start) * total
+                np.maximum(scale, np.sqrt(np.maximum(more, 0, out=more), out=more), out=scale)
+        return scale
+
+    def product(self, a: Array, b: Array) -> Array:
+        """``a @ b``, whose errors, of its operands, of its sums and of storing it, wait to be added."""
         # Steps are alike from product to product, and products are told apart by where their weights are.
         place = b.__array_interface__["data"][0], b.shape
         if place not in self._products:
-            self._products[place] = _Product(b, b * b)
+            self._products[place] = _Product(b)
         product = self._products[place]
         self._in_every_step, self._operation = product.starts, 0
-        size, first = np.abs(self.first_of(result)), self.first_of(a)
-        largest = np.maximum(size, np.sqrt((first * first) @ product.squares))
+        alike = self._alike(a)
+        result = np.empty((len(a), b.shape[1])) if alike else a @ b
+        shape, first = self.first_of(result).shape, self.first_of(a).reshape(-1, len(b))
+        total = (first @ b).reshape(shape) if alike else self.first_of(result)
+        scale = _by_rows(functools.partial(self._scale_of_product, product), first, total.reshape(-1, shape[-1]))
+        self._waiting = _Waiting(result, total, alike, scale.reshape(shape))
+        return result
+
+    def _scale_of_product(self, product: _Product, a: Array, total: Array) -> Array:
+        """The standard deviation of ``total = a @ b``."""
+        arithmetic, size = self.arithmetic, np.abs(total)
+        largest = np.maximum(size, np.sqrt((a * a) @ product.squares))
         if self.counts_small:
             np.maximum(largest, arithmetic.smallest_normal, out=largest, where=largest > 0)
-        scale = arithmetic.accumulate_unit * product_noise(first, b, largest)
+        scale = arithmetic.accumulate_unit * product.noise(a, largest)
         if arithmetic.operand_unit:
-            scale = np.hypot(scale, OPERANDS * arithmetic.operand_unit * largest)
+            scale = _hypot(scale, OPERANDS * arithmetic.operand_unit * largest)
         if arithmetic.accumulate_unit != arithmetic.unit:
-            scale = np.hypot(scale, size * (ROUNDING * arithmetic.unit))
-        self._waiting = result, scale
+            scale = _hypot(scale, size * (ROUNDING * arithmetic.unit))
+        return scale
 
     def awaits_bias(self, result: Noisy) -> bool:
         """Whether ``result`` is the product whose errors wait."""
-        return self._waiting is not None and self._waiting[0] is result.base
+        return self._waiting is not None and self._waiting.result is result.base
+
+    def add_bias(self, bias: Array, terms: int) -> None:
+        """Add ``bias`` to the product that waits, of so many terms, and the errors of both."""
+        waiting, self._waiting = self._waiting, None
+        assert waiting is not None
+        result, total = waiting.result, waiting.total
+        added_to = total if waiting.alike else result
+        added_to += bias
+
+        def scale_of(total: Array, scale: Array) -> Array:
+            return _hypot(self._scale_of_sum(total, total - bias, terms, bias, 0), scale)
+
+        rows = (array.reshape(-1, len(bias)) for array in (total, waiting.scale))
+        scale = _by_rows(scale_of, *rows).reshape(total.shape)
+        self._add_errors(result, scale, total if waiting.alike else None)
+        self._disturb_small(result, ROUNDING * self.arithmetic.unit, np.add)
 
     def settle(self) -> None:
         """Add the errors that wait."""
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
-            self._add_errors(*waiting)
+            self._add_errors(waiting.result, waiting.scale, waiting.total if waiting.alike else None)
 
-    def _add_errors(self, result: Array, scale: Array) -> None:
-        """Add to every replica in ``result`` normal errors of the deviation ``scale``."""
-        scales = [_batch_first(part) for part in self._by_step(scale, 1)]
+    def _add_errors(self, result: Array, scale: Array, total: Array | None = None) -> None:
+        """Add normal errors of the deviation ``scale`` to every replica in ``result``, or to ``total`` in its place."""
         for block, numbers, step, rows in self._drawn(result, _normal()):
-            block += scales[step][rows] * numbers
+            np.add(block if total is None else total[step, rows], scale[step, rows] * numbers, out=block)
 
     def _drawn(self, result: Array, pool: Array) -> Iterator[tuple[Array, Array, int, slice]]:
         """Views of ``result`` that make up all of it, as many numbers of ``pool``, and of which step and rows."""
-        for step, part in enumerate(self._by_step(result, self.replicas)):
-            batch_first = _batch_first(part)
-            halves = batch_first.reshape(2, self.replicas // 2, -1, *batch_first.shape[1:])
-            for half, start in zip(halves, self._starts()):
-                for number, (some, rows) in enumerate(_blocks(half.shape)):
-                    block = half[some, rows]
-                    yield block, _numbers(pool, start, block.shape, number), step, rows
+        steps = self._in_replicas(result)
+        blocks = _blocks(steps.shape[1:])
+        for step, replicas in enumerate(steps):
+            starts = self._starts()
+            for half, some, rows, offset in blocks:
+                block = replicas[some, rows]
+                yield block, _numbers(pool, starts[half] + offset, block), step, rows
         self._operation += 1
 
     def _disturb_small(self, result: Array, noise: float, ufunc: Any) -> None:
@@ -336,26 +404,39 @@ class NoiseSource:
         if not self.counts_small:
             return
         smallest, start = self.arithmetic.smallest_normal, next(self._places)
-        near = np.abs(_batch_first(self.first_of(result))) < 2 * smallest
-        replicas = _batch_first(result).reshape(self.replicas, *near.shape)
+        near = np.abs(self.first_of(result)).swapaxes(0, 1) < 2 * smallest
+        replicas = np.moveaxis(self._in_replicas(result), 0, 2)
         values = replicas[:, near]
         if values.size == 0:
             return
         below = np.abs(values) < smallest
         if ufunc is np.divide:
             # The largest number is 4 / smallest. A gate is zero where the exponential in it is larger.
-            values *= np.where(np.abs(values) < smallest / 4, _numbers(_factors(FLUSHED), start, values.shape), 1)
-        values += (below & (values != 0)) * (noise * smallest) * _numbers(_normal(), start, values.shape)
+            values *= np.where(np.abs(values) < smallest / 4, _numbers(_factors(FLUSHED), start, values), 1)
+        values += (below & (values != 0)) * (noise * smallest) * _numbers(_normal(), start, values)
         replicas[:, near] = values
 
-    def _by_step(self, array: Array, replicas: int) -> list[Array]:
-        """``array``, or each of its steps where it has all: (replicas * B * T, N) or (G, replicas * B, T, H)."""
-        rows = replicas * self._batch
-        if array.ndim == 4:
-            return [array[:, :, t] for t in range(self._steps)]
-        if array.ndim == 2 and len(array) == rows * self._steps:
-            return list(array.reshape(rows, self._steps, -1).swapaxes(0, 1))
-        return [array]
+    def _in_replicas(self, array: Array) -> Array:
+        """A view (S, R, B, ..., N) of (S*R*B, N), (G, R*B, N) or (G, S, R*B, N); S is 1, or all steps."""
+        steps = 1
+        if array.ndim == 2 and self._has_all_steps(array):
+            steps = self._steps
+        elif array.ndim == 3:
+            array = array.transpose(1, 0, 2)
+        elif array.ndim == 4:
+            steps, array = array.shape[1], array.transpose(1, 2, 0, 3)
+            return array.reshape(steps, self.replicas, -1, *array.shape[2:])
+        return array.reshape(steps, self.replicas, -1, *array.shape[1:])
+
+    def _has_all_steps(self, product: Array) -> bool:
+        return len(product) == self._steps * self.replicas * self._batch
+
+    def _alike(self, array: Array) -> bool:
+        """Whether the replicas of all steps are still the same, as those of the input are."""
+        if not self._has_all_steps(array):
+            return False
+        replicas = self._in_replicas(array).swapaxes(0, 1)
+        return all(np.array_equal(replicas[0], other) for other in replicas[1:])
 
     def _starts(self) -> tuple[int, int]:
         """Where this operation draws from in every step, and where it draws from in this one."""
@@ -365,42 +446,61 @@ class NoiseSource:
 
 
 @dataclass
-class _Product:
-    """What is kept of a product with certain weights."""
+class _Waiting:
+    """A product whose errors have not been added yet."""
 
-    weights: Array
-    """Kept, so that nothing else takes their place."""
-    squares: Array
-    starts: list[int] = field(default_factory=list)
-    """From where it and the operations that follow it draw in every step."""
-
-
-def _batch_axis(array: Array) -> int:
-    """Along which axis replicas are stacked: there may be one of gates before it."""
-    return 0 if array.ndim == 2 else 1
+    result: Array
+    """Of all replicas; not filled in where they are alike."""
+    total: Array
+    """Of the first replica."""
+    alike: bool
+    """Whether it is that of every replica."""
+    scale: Array
+    """The standard deviation of the errors."""
 
 
-def _batch_first(array: Array) -> Array:
-    """A view of ``array`` with the batch as its first axis."""
-    axis = _batch_axis(array)
-    return array.swapaxes(0, axis) if axis else array
+def _hypot(a: Array, b: Array) -> Array:
+    """sqrt(a^2 + b^2), and the larger where squares are too small to be numbers; many times as fast as numpy's."""
+    norm: Array = np.maximum(np.sqrt(a * a + b * b), np.maximum(a, b))
+    return norm
 
 
 BLOCK = 2**13
-"""How many numbers are disturbed at once: so few that they stay in the processor's cache meanwhile."""
+"""How many numbers are worked on at once: so few that they stay in the processor's cache meanwhile."""
+
+
+def _by_rows(function: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
+    """``function(a, b)`` of as many rows of the two at once as make a block of ``b``."""
+    at_once = max(1, BLOCK // b.shape[1])
+    if len(b) <= at_once:
+        return function(a, b)
+    parts = range(0, len(b), at_once)
+    return np.concatenate([function(a[first : first + at_once], b[first : first + at_once]) for first in parts])
 
 
 @functools.lru_cache(maxsize=256)
-def _blocks(shape: tuple[int, ...]) -> tuple[tuple[slice, slice], ...]:
-    """Some replicas and some of their rows at a time, of an array of shape (replicas, rows, ...)."""
+def _blocks(shape: tuple[int, ...]) -> tuple[tuple[int, slice, slice, int], ...]:
+    """Of (R, B, ..., N), some replicas of one half and some of their rows at a time.
+
+    Each with the number of the half, and with what lies in the pool between where the half begins and where it begins.
+    """
     replicas, rows, *row = shape
     rows_at_once = max(1, min(rows, BLOCK // math.prod(row)))
     at_once = max(1, BLOCK // (math.prod(row) * rows_at_once))
+    half = replicas // 2
     return tuple(
-        (slice(replica, replica + at_once), slice(first, first + rows_at_once))
-        for replica in range(0, replicas, at_once)
-        for first in range(0, rows, rows_at_once)
+        (number, some, part, block * STRIDE)
+        for number in (0, 1)
+        for block, (some, part) in enumerate(
+            itertools.product(_slices(number * half, half, at_once), _slices(0, rows, rows_at_once))
+        )
     )
+
+
+def _slices(start: int, length: int, width: int) -> list[slice]:
+    """``length`` places from ``start`` on, at most ``width`` at a time."""
+    stop = start + length
+    return [slice(first, min(first + width, stop)) for first in range(start, stop, width)]
 
 
 POOL = 65521
@@ -417,10 +517,12 @@ def _places(seed: int) -> Iterator[int]:
         yield from (random.random_raw(256) % POOL).tolist()
 
 
-def _numbers(pool: Array, start: int, shape: tuple[int, ...], block: int = 0) -> Array:
-    """The numbers of ``pool`` for one of the blocks that begin at place ``start``; copied only if it has too few."""
-    size, first = math.prod(shape), (start + block * STRIDE) % POOL
-    return pool[first : first + size].reshape(shape) if size <= POOL else np.resize(pool[first:], shape)
+def _numbers(pool: Array, start: int, array: Array) -> Array:
+    """As many numbers of ``pool`` as ``array`` has, from place ``start`` on; copied only if the pool has too few."""
+    first = start % POOL
+    if array.size > POOL:
+        return np.resize(pool[first:], array.shape)
+    return pool[first : first + array.size].reshape(array.shape)
 
 
 @functools.lru_cache(maxsize=1)
@@ -503,17 +605,15 @@ def _pooled_variance(states: Array) -> Array:
 def _replicated(case: Case, source: NoiseSource) -> Case:
     """The case several times over, stacked along the batch, its inputs noisy from the first operation on."""
 
-    def noisy(array: Array, batch_axis: int) -> Array:
-        tiled = np.concatenate([array] * source.replicas, axis=batch_axis).view(Noisy)
-        tiled.source = source
-        return tiled
+    def noisy(array: Array) -> Array:
+        return source.noisy(np.concatenate([array] * source.replicas, axis=1))
 
     return Case(
         case.layer,
         case.weights,
-        noisy(case.x, 0),
-        None if case.h_0 is None else noisy(case.h_0, 1),
-        None if case.c_0 is None else noisy(case.c_0, 1),
+        noisy(case.x.swapaxes(0, 1)).swapaxes(0, 1),  # in memory time comes first, as it is read
+        None if case.h_0 is None else noisy(case.h_0),
+        None if case.c_0 is None else noisy(case.c_0),
         None if case.lengths is None else np.tile(case.lengths, source.replicas),
     )
 
