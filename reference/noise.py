@@ -193,15 +193,14 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
     """
 
     source: NoiseSource
-    terms: int
+    terms = 0
     """Of the product that its elements are, with or without a bias; 0 for anything else."""
 
     def __array_finalize__(self, parent: Any) -> None:
         if self.dtype.char != "d":
             raise TypeError(f"noisy numbers are float64, and a conversion to {self.dtype} has no noise model")
-        self.source = getattr(parent, "source", None)  # type: ignore[assignment]
-        self.terms = getattr(parent, "terms", 0)
-        if self.source is not None:
+        if isinstance(parent, Noisy):
+            self.source, self.terms = parent.source, parent.terms
             self.source.settle()  # before the parent is copied
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **kwargs: Any) -> Any:
@@ -220,9 +219,7 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
                 raise TypeError(
                     "np.matmul has a noise model for a noisy matrix times another matrix, and no other product"
                 )
-            noisy = source.noisy(source.product(*plain))
-            noisy.terms = len(plain[1])
-            return noisy
+            return source.noisy(source.product(*plain), terms=len(plain[1]))
         if ufunc not in UFUNC_NOISE:
             raise TypeError(f"np.{ufunc.__name__} has no noise model; reference.noise.UFUNC_NOISE has those that do")
         result = np.asarray(ufunc(*plain)) if out is None else ufunc(*plain, out=_plain(out[0]))
@@ -278,10 +275,10 @@ class NoiseSource:
         self._operation = 0
         self._waiting: _Waiting | None = None
 
-    def noisy(self, array: Array) -> Noisy:
-        """``array`` as numbers that err from here on."""
+    def noisy(self, array: Array, terms: int = 0) -> Noisy:
+        """``array``, products of so many terms, as numbers that err from here on."""
         noisy = array.view(Noisy)
-        noisy.source = self
+        noisy.source, noisy.terms = self, terms
         return noisy
 
     def first_of(self, array: Array) -> Array:
@@ -293,8 +290,15 @@ class NoiseSource:
         noise = UFUNC_NOISE[ufunc] * self.arithmetic.unit
         if noise == 0:
             return
-        for block, numbers, _, _ in self._drawn(result, _factors(noise)):
-            block *= numbers
+        size = result.size // 2
+        if result.ndim == 2 and self._steps_of(result) == 1 and size <= BLOCK and result.flags.c_contiguous:
+            # One block for each half, as it is in most steps.
+            for half, start in zip(result.reshape(2, -1), self._starts()):
+                half *= _factors(noise)[start : start + size]
+            self._operation += 1
+        else:
+            for block, numbers, _, _ in self._drawn(result, _factors(noise)):
+                block *= numbers
         self._disturb_small(result, noise, ufunc)
 
     def disturb_beside(self, result: Array, other: Array, ufunc: Any) -> None:
@@ -321,12 +325,12 @@ class NoiseSource:
         """
         arithmetic = self.arithmetic
         scale: Array = ROUNDING * arithmetic.unit * np.maximum(np.abs(total), np.abs(x))
+        # From a to a + b the mean square of the sum is a*(a + b) + b^2/3, of which b^2/3 is b's own.
+        square, more = (ROUNDING * arithmetic.accumulate_unit) ** 2, np.zeros(())
         for start, terms in (h, x_terms), (x, h_terms):
             if terms:
-                # From a to a + b the mean square of the sum is a*(a + b) + b^2/3, of which b^2/3 is b's own.
-                more = (terms * (ROUNDING * arithmetic.accumulate_unit) ** 2 * start) * total
-                np.maximum(scale, np.sqrt(np.maximum(more, 0, out=more), out=more), out=scale)
-        return scale
+                more = np.maximum(more, square * terms * start * total)
+        return np.maximum(scale, np.sqrt(more), out=scale) if more.ndim else scale
 
     def product(self, a: Array, b: Array) -> Array:
         """``a @ b``, whose errors, of its operands, of its sums and of storing it, wait to be added."""
@@ -418,24 +422,22 @@ class NoiseSource:
 
     def _in_replicas(self, array: Array) -> Array:
         """A view (S, R, B, ..., N) of (S*R*B, N), (G, R*B, N) or (G, S, R*B, N); S is 1, or all steps."""
-        steps = 1
-        if array.ndim == 2 and self._has_all_steps(array):
-            steps = self._steps
-        elif array.ndim == 3:
-            array = array.transpose(1, 0, 2)
-        elif array.ndim == 4:
-            steps, array = array.shape[1], array.transpose(1, 2, 0, 3)
-            return array.reshape(steps, self.replicas, -1, *array.shape[2:])
-        return array.reshape(steps, self.replicas, -1, *array.shape[1:])
+        if array.ndim == 2:
+            return array.reshape(self._steps_of(array), self.replicas, -1, array.shape[1])
+        if array.ndim == 3:
+            return array.transpose(1, 0, 2).reshape(1, self.replicas, -1, len(array), array.shape[2])
+        gates, steps, _, hidden = array.shape
+        return array.transpose(1, 2, 0, 3).reshape(steps, self.replicas, -1, gates, hidden)
 
-    def _has_all_steps(self, product: Array) -> bool:
-        return len(product) == self._steps * self.replicas * self._batch
+    def _steps_of(self, rows: Array) -> int:
+        """Of how many steps ``rows`` are, (S*R*B, N): of all or of one."""
+        return self._steps if len(rows) == self._steps * self.replicas * self._batch else 1
 
-    def _alike(self, array: Array) -> bool:
-        """Whether the replicas of all steps are still the same, as those of the input are."""
-        if not self._has_all_steps(array):
+    def _alike(self, rows: Array) -> bool:
+        """Whether ``rows`` are of several steps, and still the same in all replicas, as those of the input are."""
+        if self._steps_of(rows) == 1:
             return False
-        replicas = self._in_replicas(array).swapaxes(0, 1)
+        replicas = self._in_replicas(rows).swapaxes(0, 1)
         return all(np.array_equal(replicas[0], other) for other in replicas[1:])
 
     def _starts(self) -> tuple[int, int]:
