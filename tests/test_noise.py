@@ -209,6 +209,38 @@ def test_a_product_errs_by_the_sums_on_its_way(n: int) -> None:
     assert np.std(found) / FLOAT32.unit > np.sqrt((n + 1) / 6) * np.sqrt(n)
 
 
+@pytest.mark.parametrize("n", [9, 64, 65, 130])
+def test_the_sums_on_the_way_change_evenly_between_the_pieces_of_a_product(n: int) -> None:
+    """Their l2 norm is that of a polygon through the sums at the ends of the pieces, the last of which may be short."""
+    numbers = np.random.default_rng(n)
+    a, weights = numbers.standard_normal((2, n)), numbers.standard_normal((n, 3))
+    ends = [*range(0, n, max(noise.PIECES, -(-n // noise.PIECES))), n]
+    sums = np.array([a[:, :end] @ weights[:end] for end in ends])
+    middles = (np.arange(1000 * n) + 0.5) / 1000
+    squares = [np.mean(np.interp(middles, ends, sums[:, i, j]) ** 2) * n for i in range(2) for j in range(3)]
+    partial_sums = noise._Product(weights)._partial_sums(a)
+    np.testing.assert_allclose(partial_sums, np.sqrt(squares).reshape(2, 3), rtol=1e-5)
+
+
+@EVERY_KIND
+def test_one_product_serves_all_replicas_of_the_input(layer: Layer) -> None:
+    """It is a shortcut, which changes no sigma by more than the float64 of the simulation rounds."""
+    case = some_case(layer)
+    shared, alike = [], NoiseSource._alike
+
+    def remembered(self: NoiseSource, rows: Array) -> bool:
+        shared.append(alike(self, rows))
+        return shared[-1]
+
+    with mock.patch.object(NoiseSource, "_alike", remembered):
+        found = sigma(case, FLOAT32)
+    with mock.patch.object(NoiseSource, "_alike", return_value=False):
+        expected = sigma(case, FLOAT32)
+    assert shared.count(True) == (layer.num_directions if layer.input_mode == "linear" else 0)
+    for name, array in found.items():
+        np.testing.assert_allclose(array, getattr(expected, name), rtol=1e-6)
+
+
 def test_coarse_operands_err_by_their_constant() -> None:
     """Rounding both factors adds what two roundings of the operands' unit make of the terms."""
     terms = np.ones((20000, 1))
