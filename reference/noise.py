@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -116,11 +116,32 @@ FLUSHED = 0.5
 NEGLIGIBLE = 64
 """The smallest sigma in units of the smallest normal number: what becomes of smaller numbers is held against nobody."""
 
+NEGLIGIBLY_SMALL = 2.0**-100
+"""Numbers that no weight lifts to where they count; the smallest normal number is one in all formats but float16."""
+
 SMALLEST_SIMULATED = 2.0**-32
 """A unit roundoff beside which that of the simulation itself, 2^-53, vanishes."""
 
+PROPORTIONAL = 2.0**-10
+"""Up to this share of the outputs, errors grow in proportion to the unit roundoff."""
+
+SMALLEST_SPACING = 2.0**-10
+"""Of the largest weight, in units of u: with a smaller spacing ties are too rare for any number of terms."""
+
 PIECES = 8
 """In how many pieces a product is cut to see its partial sums, each of at least as many terms."""
+
+
+class Terms(NamedTuple):
+    """What the elements of a product are sums of."""
+
+    number: int
+    spacing: float
+    """A power of two of which all are multiples; 0 where none is known."""
+
+
+NO_PRODUCT = Terms(0, 0.0)
+"""The terms of what is no product."""
 
 
 class _Product:
@@ -133,6 +154,8 @@ class _Product:
         self.weights = weights
         """Kept, so that nothing else takes their place."""
         self.squares = np.ascontiguousarray(weights * weights)
+        self.spacing = _spacing(weights)
+        self.largest = np.abs(weights).max(initial=0.0)
         self.in_pieces = np.zeros((self.pieces, width, columns))
         self.in_pieces.reshape(-1, columns)[:n] = weights
         self.form = _form_of_partial_sums(np.minimum(width, n - width * np.arange(self.pieces)))
@@ -193,8 +216,8 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
     """
 
     source: NoiseSource
-    terms = 0
-    """Of the product that its elements are, with or without a bias; 0 for anything else."""
+    terms = NO_PRODUCT
+    """Of the product that its elements are, with or without a bias."""
 
     def __array_finalize__(self, parent: Any) -> None:
         if self.dtype.char != "d":
@@ -219,14 +242,14 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
                 raise TypeError(
                     "np.matmul has a noise model for a noisy matrix times another matrix, and no other product"
                 )
-            return source.noisy(source.product(*plain), terms=len(plain[1]))
+            return source.product(*plain)
         if ufunc not in UFUNC_NOISE:
             raise TypeError(f"np.{ufunc.__name__} has no noise model; reference.noise.UFUNC_NOISE has those that do")
         result = np.asarray(ufunc(*plain)) if out is None else ufunc(*plain, out=_plain(out[0]))
         if adds_bias:
             bias = source.first_of(np.broadcast_to(plain[1], result.shape))
-            source.disturb_sum(result, source.first_of(result) - bias, self.terms, bias, 0)
-        elif ufunc is np.add and isinstance(inputs[0], Noisy) and inputs[1].terms:
+            source.disturb_sum(result, source.first_of(result) - bias, self.terms, bias, NO_PRODUCT)
+        elif ufunc is np.add and isinstance(inputs[0], Noisy) and inputs[1].terms.number:
             x, h = map(source.first_of, plain)
             source.disturb_sum(result, x, self.terms, h, inputs[1].terms)
         elif ufunc is np.subtract and not isinstance(inputs[0], Noisy):
@@ -263,11 +286,11 @@ class NoiseSource:
     until anything else is done.
     """
 
-    def __init__(self, arithmetic: Arithmetic, case: Case, replicas: int, seed: int) -> None:
-        self.arithmetic = arithmetic
+    def __init__(self, arithmetic: Arithmetic, case: Case, replicas: int, seed: int, magnified: float = 1.0) -> None:
+        self.arithmetic = arithmetic.coarser(magnified)
+        self.magnified = magnified
         self.replicas = replicas
-        # In the other formats such numbers are too small for any weight to lift them to where they count.
-        self.counts_small = arithmetic.smallest_normal > 2.0**-100
+        self.counts_small = arithmetic.smallest_normal > NEGLIGIBLY_SMALL
         self._batch, self._steps = case.batch_size, case.num_steps
         self._places = _places(seed)
         self._products: dict[tuple[Any, ...], _Product] = {}
@@ -275,8 +298,8 @@ class NoiseSource:
         self._operation = 0
         self._waiting: _Waiting | None = None
 
-    def noisy(self, array: Array, terms: int = 0) -> Noisy:
-        """``array``, products of so many terms, as numbers that err from here on."""
+    def noisy(self, array: Array, terms: Terms = NO_PRODUCT) -> Noisy:
+        """``array``, products of these terms, as numbers that err from here on."""
         noisy = array.view(Noisy)
         noisy.source, noisy.terms = self, terms
         return noisy
@@ -307,32 +330,48 @@ class NoiseSource:
         self._add_errors(result, noise * np.maximum(np.abs(self.first_of(result)), np.abs(other)))
         self._disturb_small(result, noise, ufunc)
 
-    def disturb_sum(self, result: Array, x: Array, x_terms: int, h: Array, h_terms: int) -> None:
+    def disturb_sum(self, result: Array, x: Array, x_terms: Terms, h: Array, h_terms: Terms) -> None:
         """Add to ``result = x + h``, in place, what adding up all that it consists of errs by, in whichever order.
 
-        ``x`` and ``h`` are of the first replica; for their terms see :meth:`_scale_of_sum`.
+        ``x`` and ``h`` are of the first replica.
         """
         self._add_errors(result, self._scale_of_sum(self.first_of(result), x, x_terms, h, h_terms))
         self._disturb_small(result, ROUNDING * self.arithmetic.unit, np.add)
 
-    def _scale_of_sum(self, total: Array, x: Array, x_terms: int, h: Array, h_terms: int) -> Array:
+    def _scale_of_sum(self, total: Array, x: Array, x_terms: Terms, h: Array, h_terms: Terms) -> Array:
         """The standard deviation of ``total = x + h``, beside what the two err by themselves.
 
-        Either has a number of terms, or 0 where it is no product. They may be added up by themselves, or one by one
-        onto the other: a loop may start from the bias, and go on from the input to the state. Then each rounding is of
-        the size of both, which changes evenly from the other to the sum; what a product errs by itself, which is no
-        less than if it grew evenly from 0, counts once.
+        Either may have terms. They may be added up by themselves, or one by one onto the other: a loop may start from
+        the bias, and go on from the input to the state. Then each rounding is of the size of both, which changes
+        evenly from the other to the sum; what a product errs by itself, which is no less than if it grew evenly from
+        0, counts once.
         """
         arithmetic = self.arithmetic
         scale: Array = ROUNDING * arithmetic.unit * np.maximum(np.abs(total), np.abs(x))
         # From a to a + b the mean square of the sum is a*(a + b) + b^2/3, of which b^2/3 is b's own.
         square, more = (ROUNDING * arithmetic.accumulate_unit) ** 2, np.zeros(())
         for start, terms in (h, x_terms), (x, h_terms):
-            if terms:
-                more = np.maximum(more, square * terms * start * total)
-        return np.maximum(scale, np.sqrt(more), out=scale) if more.ndim else scale
+            if terms.number:
+                more = np.maximum(more, square * terms.number * start * total)
+        if more.ndim:
+            np.maximum(scale, np.sqrt(more), out=scale)
+        for start, terms in (h, x_terms), (x, h_terms):
+            if terms.spacing:
+                self._raise_to_ties(scale, terms, np.maximum(np.abs(start), np.abs(total)))
+        return scale
 
-    def product(self, a: Array, b: Array) -> Array:
+    def _raise_to_ties(self, scale: Array, terms: Terms, size: Array) -> None:
+        """Make ``scale``, in place, at least what ties make of adding up ``terms`` to sums of about this ``size``.
+
+        Of multiples of q, one in so many lies half way between two numbers as there are q in the spacing of numbers,
+        and all of these may be rounded the same way: n*q/2. Other roundings are as good as independent.
+        """
+        spacing = 2 * self.arithmetic.accumulate_unit / self.magnified * size
+        ties = self.magnified * terms.number * terms.spacing / 2
+        # Where sums are multiples of the spacing none is rounded; the size is known but for a factor of 2.
+        np.maximum(scale, ties, out=scale, where=terms.spacing < 2 * spacing)
+
+    def product(self, a: Array, b: Array) -> Noisy:
         """``a @ b``, whose errors, of its operands, of its sums and of storing it, wait to be added."""
         # Steps are alike from product to product, and products are told apart by where their weights are.
         place = b.__array_interface__["data"][0], b.shape
@@ -344,17 +383,26 @@ class NoiseSource:
         result = np.empty((len(a), b.shape[1])) if alike else a @ b
         shape, first = self.first_of(result).shape, self.first_of(a).reshape(-1, len(b))
         total = (first @ b).reshape(shape) if alike else self.first_of(result)
-        scale = _by_rows(functools.partial(self._scale_of_product, product), first, total.reshape(-1, shape[-1]))
-        self._waiting = _Waiting(result, total, alike, scale.reshape(shape))
-        return result
+        terms = Terms(len(b), self._spacing_of_terms(product, a))
+        scale_of = functools.partial(self._scale_of_product, product, terms)
+        scale = _by_rows(scale_of, first, total.reshape(-1, shape[-1])).reshape(shape)
+        self._waiting = _Waiting(result, total, alike, scale)
+        return self.noisy(result, terms)
 
-    def _scale_of_product(self, product: _Product, a: Array, total: Array) -> Array:
+    def _spacing_of_terms(self, product: _Product, a: Array) -> float:
+        """See :class:`Terms`; only numbers without errors, as those of the case, have one that counts."""
+        counts = product.spacing > SMALLEST_SPACING * self.arithmetic.accumulate_unit / self.magnified * product.largest
+        return product.spacing * _spacing(self.first_of(a)) if counts and self._is_given(a) else 0.0
+
+    def _scale_of_product(self, product: _Product, terms: Terms, a: Array, total: Array) -> Array:
         """The standard deviation of ``total = a @ b``."""
         arithmetic, size = self.arithmetic, np.abs(total)
         largest = np.maximum(size, np.sqrt((a * a) @ product.squares))
         if self.counts_small:
             np.maximum(largest, arithmetic.smallest_normal, out=largest, where=largest > 0)
         scale = arithmetic.accumulate_unit * product.noise(a, largest)
+        if terms.spacing:
+            self._raise_to_ties(scale, terms, largest)
         if arithmetic.operand_unit:
             scale = _hypot(scale, OPERANDS * arithmetic.operand_unit * largest)
         if arithmetic.accumulate_unit != arithmetic.unit:
@@ -365,8 +413,8 @@ class NoiseSource:
         """Whether ``result`` is the product whose errors wait."""
         return self._waiting is not None and self._waiting.result is result.base
 
-    def add_bias(self, bias: Array, terms: int) -> None:
-        """Add ``bias`` to the product that waits, of so many terms, and the errors of both."""
+    def add_bias(self, bias: Array, terms: Terms) -> None:
+        """Add ``bias`` to the product that waits, which has these terms, and the errors of both."""
         waiting, self._waiting = self._waiting, None
         assert waiting is not None
         result, total = waiting.result, waiting.total
@@ -374,7 +422,7 @@ class NoiseSource:
         added_to += bias
 
         def scale_of(total: Array, scale: Array) -> Array:
-            return _hypot(self._scale_of_sum(total, total - bias, terms, bias, 0), scale)
+            return _hypot(self._scale_of_sum(total, total - bias, terms, bias, NO_PRODUCT), scale)
 
         rows = (array.reshape(-1, len(bias)) for array in (total, waiting.scale))
         scale = _by_rows(scale_of, *rows).reshape(total.shape)
@@ -440,6 +488,11 @@ class NoiseSource:
         replicas = self._in_replicas(rows).swapaxes(0, 1)
         return all(np.array_equal(replicas[0], other) for other in replicas[1:])
 
+    def _is_given(self, rows: Array) -> bool:
+        """Whether ``rows`` have no errors yet."""
+        replicas = self._in_replicas(rows)
+        return np.array_equal(replicas[:, 0], replicas[:, 1])
+
     def _starts(self) -> tuple[int, int]:
         """Where this operation draws from in every step, and where it draws from in this one."""
         if len(self._in_every_step) == self._operation:
@@ -459,6 +512,15 @@ class _Waiting:
     """Whether it is that of every replica."""
     scale: Array
     """The standard deviation of the errors."""
+
+
+def _spacing(numbers: Array) -> float:
+    """The largest power of two of which all ``numbers`` are multiples; 0 if there is none, as of zeros."""
+    mantissas, exponents = np.frexp(numbers[np.isfinite(numbers) & (numbers != 0)])
+    if mantissas.size == 0:
+        return 0.0
+    integers = np.ldexp(mantissas, 53).astype(np.int64)
+    return float(np.min(np.ldexp((integers & -integers).astype(np.float64), exponents - 53)))
 
 
 def _hypot(a: Array, b: Array) -> Array:
@@ -561,23 +623,36 @@ def sigma(case: Case, arithmetic: Arithmetic, truth: Result | None = None, repli
     if replicas % 2:
         raise ValueError(f"replicas is {replicas}, but should be even")
     # The replicas are computed in float64, which has errors of its own. Where those would count, the simulated ones
-    # are made larger, and the result smaller by as much: errors this small grow in proportion.
+    # are made larger, and the result smaller by as much, but not so large that they no longer grow in proportion.
     magnified = max(1.0, SMALLEST_SIMULATED / arithmetic.unit)
-    source = NoiseSource(arithmetic.coarser(magnified), case, replicas, _seed(case))
-    noisy = run(_replicated(case, source))
+    errors = _errors(case, arithmetic, replicas, magnified)
+    while magnified > 1 and any(
+        magnified * error.max(initial=0) > PROPORTIONAL * np.abs(getattr(truth, name)).max(initial=0)
+        for name, error in errors.items()
+    ):
+        magnified = max(1.0, magnified * PROPORTIONAL)
+        errors = _errors(case, arithmetic, replicas, magnified)
     # What is stored below the smallest normal number loses a rounding at least, even where relu turns all replicas
     # to 0; in a format where such numbers count for nothing, their loss is held against nobody.
-    smallest = arithmetic.smallest_normal * (ROUNDING * arithmetic.unit if source.counts_small else NEGLIGIBLE)
+    counts_small = arithmetic.smallest_normal > NEGLIGIBLY_SMALL
+    smallest = arithmetic.smallest_normal * (ROUNDING * arithmetic.unit if counts_small else NEGLIGIBLE)
     spread = {}
     for name, exact in truth.items():
-        batch_axis = 0 if name == "y" else 1
-        values = _plain(getattr(noisy, name))
-        values = values.reshape(*exact.shape[:batch_axis], replicas, *exact.shape[batch_axis:]).swapaxes(0, batch_axis)
-        halves = [_deviation(half, case.layer.hidden_size) for half in np.split(values, 2)]
-        error = np.maximum(*halves) / magnified
-        errs = (error > 0) | (exact != 0) & (np.abs(exact) < arithmetic.smallest_normal)
-        spread[name] = np.where(errs, np.maximum(error, smallest), error)
+        errs = (errors[name] > 0) | (exact != 0) & (np.abs(exact) < arithmetic.smallest_normal)
+        spread[name] = np.where(errs, np.maximum(errors[name], smallest), errors[name])
     return Result(**spread)
+
+
+def _errors(case: Case, arithmetic: Arithmetic, replicas: int, magnified: float) -> dict[str, Array]:
+    """The deviation between replicas that err ``magnified`` times as much as the arithmetic, divided by that."""
+    noisy = run(_replicated(case, NoiseSource(arithmetic, case, replicas, _seed(case), magnified)))
+    errors = {}
+    for name, values in noisy.items():
+        batch_axis = 0 if name == "y" else 1
+        shape = *values.shape[:batch_axis], replicas, -1, *values.shape[batch_axis + 1 :]
+        halves = np.split(_plain(values).reshape(shape).swapaxes(0, batch_axis), 2)
+        errors[name] = np.maximum(*(_deviation(half, case.layer.hidden_size) for half in halves)) / magnified
+    return errors
 
 
 def _deviation(values: Array, hidden: int) -> Array:

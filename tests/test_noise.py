@@ -13,7 +13,7 @@ import pytest
 
 import reference
 from conformance.tolerance import K, Truth, Verdict, judge
-from reference import Array, Case, Cell, Direction, Layer, Result, Weights, cells, noise
+from reference import Array, Case, Cell, Direction, Layer, Result, Weights, cells, exact, noise
 from reference.noise import ARITHMETICS, FUNCTION, ROUNDING, Arithmetic, NoiseSource, Noisy, sigma
 from tests.some_case import KINDS, LAYERS, some_case
 
@@ -396,6 +396,47 @@ def test_one_loop_may_add_up_all_that_a_gate_reads(inputs: int, hidden: int, siz
         return replace(case, weights=(w,), x=case.x * size).astype(np.float32).astype(np.float64)
 
     assert distribution([wide(seed) for seed in range(20)], FLOAT32, in_one_loop)[1] < 4
+
+
+@pytest.mark.parametrize(("bits", "digits"), [(10, 7), (8, 7), (8, 5)])
+def test_ties_may_all_be_rounded_the_same_way(bits: int, digits: int) -> None:
+    """Terms of few digits lie half way between two sums, every one or some of them, and a loop rounds them all down."""
+    hidden, numbers = 64, np.random.default_rng(0)
+    layer = Layer(cell=Cell.RNN, input_size=2, hidden_size=hidden, activation="relu", bias=False)
+    # 2.5 and then terms of (4j + 1) 2^-23: an even number of spacings, and half of one.
+    w_hh = (4 * numbers.integers(0, 2**digits // 4, (1, hidden, hidden)) + 1) * 2.0 ** (bits - 23)
+    w_ih = np.full((1, hidden, 2), 1.25)
+    weights = Weights(w_ih, w_hh, np.zeros((1, hidden)), np.zeros((1, hidden)))
+    h_0 = np.full((1, 1, hidden), 2.0**-bits)
+    case = Case(layer, (weights,), np.ones((1, 1, 2)), h_0)
+
+    def in_one_loop(case: Case) -> Result:
+        total = case.x[:, 0] @ w_ih[0].T
+        for k in range(hidden):
+            total = rounded(total + h_0[0][:, k : k + 1] * w_hh[0, :, k], 24)
+        return Result(total[:, None], total[None])
+
+    assert distribution([case], FLOAT32, in_one_loop)[1] < 4
+    with mock.patch.object(NoiseSource, "_raise_to_ties"):
+        assert distribution([case], FLOAT32, in_one_loop)[1] > 6
+    # With fewer digits no sum is rounded at all, and nothing is allowed for ties.
+    exact_sums = replace(case, h_0=h_0 * 16)
+    with mock.patch.object(NoiseSource, "_raise_to_ties"):
+        independent = sigma(exact_sums, FLOAT32).y
+    np.testing.assert_array_equal(sigma(exact_sums, FLOAT32).y, independent)
+
+
+def test_errors_that_outgrow_the_simulation_are_simulated_smaller() -> None:
+    """Where a recurrence is chaotic, errors of 2^-53 become 1e-7 and more, but those of 2^-32 stay below 1."""
+    layer = Layer(cell=Cell.GRU, input_size=2, hidden_size=4)
+    largest = []
+    for seed in (4, 6, 11):
+        case = some_case(layer, steps=60, seed=seed)
+        case = replace(case, weights=tuple(replace(w, w_hh=w.w_hh * 16) for w in case.weights))
+        error, expected = exact.truth(case).error(reference.run(case)).y, sigma(case, ARITHMETICS["float64"]).y
+        assert expected.max() > 1e6 * 2.0**-53
+        largest.append(np.max(np.abs(error) / expected))
+    assert max(largest) < 4
 
 
 def test_a_gru_may_be_computed_as_a_step_towards_its_candidate() -> None:
