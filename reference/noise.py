@@ -125,6 +125,12 @@ SMALLEST_SIMULATED = 2.0**-32
 PROPORTIONAL = 2.0**-10
 """Up to this share of the outputs, errors grow in proportion to the unit roundoff."""
 
+REPEATS = 4
+"""How often a weight occurs in an element, on average, before it is asked how often its terms do."""
+
+SAME_BITS = 8
+"""Factors that are the same to so many bits are taken for the same number, which errors have changed."""
+
 SMALLEST_SPACING = 2.0**-10
 """Of the largest weight, in units of u: with a smaller spacing ties are too rare for any number of terms."""
 
@@ -138,9 +144,11 @@ class Terms(NamedTuple):
     number: int
     spacing: float
     """A power of two of which all are multiples; 0 where none is known."""
+    repeats: float
+    """How often the same one occurs at most, on average over those of an element."""
 
 
-NO_PRODUCT = Terms(0, 0.0)
+NO_PRODUCT = Terms(0, 0.0, 1.0)
 """The terms of what is no product."""
 
 
@@ -156,11 +164,24 @@ class _Product:
         self.squares = np.ascontiguousarray(weights * weights)
         self.spacing = _spacing(weights)
         self.largest = np.abs(weights).max(initial=0.0)
+        self.distinct = _distinct(weights.T)
+        self.nonzero = np.count_nonzero(weights, axis=0)
+        self.is_varied = bool((REPEATS * self.distinct >= self.nonzero).all())
         self.in_pieces = np.zeros((self.pieces, width, columns))
         self.in_pieces.reshape(-1, columns)[:n] = weights
         self.form = _form_of_partial_sums(np.minimum(width, n - width * np.arange(self.pieces)))
         self.starts: list[int] = []
         """From where it and the operations that follow it draw in every step."""
+
+    def repeats(self, a: Array) -> Array | float:
+        """How often, on average, the same term occurs in the elements of ``a @ weights``."""
+        if self.is_varied:
+            return 1.0
+        # Numbers that differ by errors count as the same.
+        factors = _distinct(np.round(a / np.abs(a).max(axis=1, keepdims=True, initial=1e-300) * 2**SAME_BITS))
+        distinct = np.maximum(np.maximum(factors[:, None], self.distinct), 1)
+        times: Array = np.maximum(self.nonzero / distinct, 1)
+        return times
 
     def noise(self, a: Array, largest: Array) -> Array:
         """The standard deviation of ``a @ weights``; ``largest`` is the larger of its size and its terms' l2 norm.
@@ -170,11 +191,13 @@ class _Product:
         sign have k/n of the result, whose squares add up to (n + 1)(2n + 1)/6n, which is less. But where those of one
         sign happen to come first, partial sums are larger than both, and then they count as they are; they are taken
         between the pieces of the product, and change evenly within one. Sums in blocks or trees err less than all of
-        this.
+        this. Where a term occurs again and again, so does its error.
         """
         noise: Array = math.sqrt((len(self.weights) + 1) / 2) * largest
         if self.pieces > 1:
             np.maximum(noise, self._partial_sums(a), out=noise)
+        if not self.is_varied:
+            noise *= np.sqrt(self.repeats(a))
         return ROUNDING * noise
 
     def _partial_sums(self, a: Array) -> Array:
@@ -352,7 +375,7 @@ class NoiseSource:
         square, more = (ROUNDING * arithmetic.accumulate_unit) ** 2, np.zeros(())
         for start, terms in (h, x_terms), (x, h_terms):
             if terms.number:
-                more = np.maximum(more, square * terms.number * start * total)
+                more = np.maximum(more, square * terms.repeats * terms.number * start * total)
         if more.ndim:
             np.maximum(scale, np.sqrt(more), out=scale)
         for start, terms in (h, x_terms), (x, h_terms):
@@ -383,7 +406,7 @@ class NoiseSource:
         result = np.empty((len(a), b.shape[1])) if alike else a @ b
         shape, first = self.first_of(result).shape, self.first_of(a).reshape(-1, len(b))
         total = (first @ b).reshape(shape) if alike else self.first_of(result)
-        terms = Terms(len(b), self._spacing_of_terms(product, a))
+        terms = Terms(len(b), self._spacing_of_terms(product, a), float(np.max(product.repeats(first), initial=1.0)))
         scale_of = functools.partial(self._scale_of_product, product, terms)
         scale = _by_rows(scale_of, first, total.reshape(-1, shape[-1])).reshape(shape)
         self._waiting = _Waiting(result, total, alike, scale)
@@ -521,6 +544,15 @@ def _spacing(numbers: Array) -> float:
         return 0.0
     integers = np.ldexp(mantissas, 53).astype(np.int64)
     return float(np.min(np.ldexp((integers & -integers).astype(np.float64), exponents - 53)))
+
+
+def _distinct(rows: Array) -> Array:
+    """How many different numbers other than 0 there are in each row."""
+    ordered = np.sort(rows, axis=1)
+    new = np.ones(rows.shape, dtype=bool)
+    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    counts: Array = np.count_nonzero(new & (ordered != 0), axis=1)
+    return counts
 
 
 def _hypot(a: Array, b: Array) -> Array:
