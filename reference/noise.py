@@ -376,12 +376,9 @@ class NoiseSource:
         for start, terms in (h, x_terms), (x, h_terms):
             if terms.number:
                 more = np.maximum(more, square * terms.repeats * terms.number * start * total)
-        if more.ndim:
-            np.maximum(scale, np.sqrt(more), out=scale)
-        for start, terms in (h, x_terms), (x, h_terms):
             if terms.spacing:
                 self._raise_to_ties(scale, terms, np.maximum(np.abs(start), np.abs(total)))
-        return scale
+        return np.maximum(scale, np.sqrt(more), out=scale) if more.ndim else scale
 
     def _raise_to_ties(self, scale: Array, terms: Terms, size: Array) -> None:
         """Make ``scale``, in place, at least what ties make of adding up ``terms`` to sums of about this ``size``.
