@@ -131,6 +131,9 @@ REPEATS = 4
 SAME_BITS = 8
 """Factors that are the same to so many bits are taken for the same number, which errors have changed."""
 
+SAME_UNITS = 2
+"""How many units of a gate have the same weights, on average, before it is asked which numbers are equal."""
+
 SMALLEST_SPACING = 2.0**-10
 """Of the largest weight, in units of u: with a smaller spacing ties are too rare for any number of terms."""
 
@@ -315,6 +318,7 @@ class NoiseSource:
         self.replicas = replicas
         self.counts_small = arithmetic.smallest_normal > NEGLIGIBLY_SMALL
         self._batch, self._steps = case.batch_size, case.num_steps
+        self._units_are_same = any(_has_same_rows(w) for weights in case.weights for w in (weights.w_ih, weights.w_hh))
         self._places = _places(seed)
         self._products: dict[tuple[Any, ...], _Product] = {}
         self._in_every_step: list[int] = []
@@ -337,20 +341,22 @@ class NoiseSource:
         if noise == 0:
             return
         size = result.size // 2
-        if result.ndim == 2 and self._steps_of(result) == 1 and size <= BLOCK and result.flags.c_contiguous:
+        is_one_step = result.ndim == 2 and self._steps_of(result) == 1
+        if is_one_step and size <= BLOCK and result.flags.c_contiguous and not self._units_are_same:
             # One block for each half, as it is in most steps.
             for half, start in zip(result.reshape(2, -1), self._starts()):
                 half *= _factors(noise)[start : start + size]
             self._operation += 1
         else:
-            for block, numbers, _, _ in self._drawn(result, _factors(noise)):
+            for block, numbers, _, _ in self._drawn(result, _factors(noise), self._same(self.first_of(result))):
                 block *= numbers
         self._disturb_small(result, noise, ufunc)
 
     def disturb_beside(self, result: Array, other: Array, ufunc: Any) -> None:
         """Add to ``result`` the error of rounding the larger of it and ``other``, in the first replica, in place."""
         noise = UFUNC_NOISE[ufunc] * self.arithmetic.unit
-        self._add_errors(result, noise * np.maximum(np.abs(self.first_of(result)), np.abs(other)))
+        first = self.first_of(result)
+        self._add_errors(result, noise * np.maximum(np.abs(first), np.abs(other)), self._same(first))
         self._disturb_small(result, noise, ufunc)
 
     def disturb_sum(self, result: Array, x: Array, x_terms: Terms, h: Array, h_terms: Terms) -> None:
@@ -358,7 +364,8 @@ class NoiseSource:
 
         ``x`` and ``h`` are of the first replica.
         """
-        self._add_errors(result, self._scale_of_sum(self.first_of(result), x, x_terms, h, h_terms))
+        first = self.first_of(result)
+        self._add_errors(result, self._scale_of_sum(first, x, x_terms, h, h_terms), self._same(first))
         self._disturb_small(result, ROUNDING * self.arithmetic.unit, np.add)
 
     def _scale_of_sum(self, total: Array, x: Array, x_terms: Terms, h: Array, h_terms: Terms) -> Array:
@@ -406,7 +413,7 @@ class NoiseSource:
         terms = Terms(len(b), self._spacing_of_terms(product, a), float(np.max(product.repeats(first), initial=1.0)))
         scale_of = functools.partial(self._scale_of_product, product, terms)
         scale = _by_rows(scale_of, first, total.reshape(-1, shape[-1])).reshape(shape)
-        self._waiting = _Waiting(result, total, alike, scale)
+        self._waiting = _Waiting(result, total, alike, scale, self._same(total))
         return self.noisy(result, terms)
 
     def _spacing_of_terms(self, product: _Product, a: Array) -> float:
@@ -446,29 +453,35 @@ class NoiseSource:
 
         rows = (array.reshape(-1, len(bias)) for array in (total, waiting.scale))
         scale = _by_rows(scale_of, *rows).reshape(total.shape)
-        self._add_errors(result, scale, total if waiting.alike else None)
+        self._add_errors(result, scale, waiting.same, total if waiting.alike else None)
         self._disturb_small(result, ROUNDING * self.arithmetic.unit, np.add)
 
     def settle(self) -> None:
         """Add the errors that wait."""
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
-            self._add_errors(waiting.result, waiting.scale, waiting.total if waiting.alike else None)
+            self._add_errors(waiting.result, waiting.scale, waiting.same, waiting.total if waiting.alike else None)
 
-    def _add_errors(self, result: Array, scale: Array, total: Array | None = None) -> None:
+    def _add_errors(self, result: Array, scale: Array, same: Array | None, total: Array | None = None) -> None:
         """Add normal errors of the deviation ``scale`` to every replica in ``result``, or to ``total`` in its place."""
-        for block, numbers, step, rows in self._drawn(result, _normal()):
+        for block, numbers, step, rows in self._drawn(result, _normal(), same):
             np.add(block if total is None else total[step, rows], scale[step, rows] * numbers, out=block)
 
-    def _drawn(self, result: Array, pool: Array) -> Iterator[tuple[Array, Array, int, slice]]:
-        """Views of ``result`` that make up all of it, as many numbers of ``pool``, and of which step and rows."""
+    def _drawn(self, result: Array, pool: Array, same: Array | None) -> Iterator[tuple[Array, Array, int, slice]]:
+        """Views of ``result`` that make up all of it, as many numbers of ``pool``, and of which step and rows.
+
+        With the places that ``same`` tells (see :meth:`_same`), numbers that are the same get the same of ``pool``.
+        """
         steps = self._in_replicas(result)
         blocks = _blocks(steps.shape[1:])
         for step, replicas in enumerate(steps):
             starts = self._starts()
             for half, some, rows, offset in blocks:
                 block = replicas[some, rows]
-                yield block, _numbers(pool, starts[half] + offset, block), step, rows
+                numbers = _numbers(pool, starts[half] + offset, block)
+                if same is not None:
+                    numbers = np.take_along_axis(numbers, same[step, rows][None], axis=-1)
+                yield block, numbers, step, rows
         self._operation += 1
 
     def _disturb_small(self, result: Array, noise: float, ufunc: Any) -> None:
@@ -487,6 +500,13 @@ class NoiseSource:
             values *= np.where(np.abs(values) < smallest / 4, _numbers(_factors(FLUSHED), start, values), 1)
         values += (below & (values != 0)) * (noise * smallest) * _numbers(_normal(), start, values)
         replicas[:, near] = values
+
+    def _same(self, first: Array) -> Array | None:
+        """Where in the last axis each number of the first replica stands first, if units may be the same.
+
+        Units with the same weights calculate the same, and err alike.
+        """
+        return _first_of_equals(first) if self._units_are_same else None
 
     def _in_replicas(self, array: Array) -> Array:
         """A view (S, R, B, ..., N) of (S*R*B, N), (G, R*B, N) or (G, S, R*B, N); S is 1, or all steps."""
@@ -532,6 +552,8 @@ class _Waiting:
     """Whether it is that of every replica."""
     scale: Array
     """The standard deviation of the errors."""
+    same: Array | None
+    """Where each of ``total`` stands first, before any bias."""
 
 
 def _spacing(numbers: Array) -> float:
@@ -541,6 +563,28 @@ def _spacing(numbers: Array) -> float:
         return 0.0
     integers = np.ldexp(mantissas, 53).astype(np.int64)
     return float(np.min(np.ldexp((integers & -integers).astype(np.float64), exponents - 53)))
+
+
+def _has_same_rows(weights: Array | None) -> bool:
+    """Whether units of a gate have the same ``weights``, (G, H, n), as others."""
+    return weights is not None and any(
+        # Most are told apart by their first weight.
+        all(len(some) >= SAME_UNITS * len(np.unique(some, axis=0)) for some in (gate[:, :1], gate))
+        for gate in weights
+    )
+
+
+def _first_of_equals(numbers: Array) -> Array:
+    """For each number the place of the first that equals it, along the last axis, but for what float64 rounds."""
+    keys = ((numbers + 0.0).view(np.int64) + 2**11) >> 12
+    order = np.argsort(keys, axis=-1, kind="stable")
+    ordered = np.take_along_axis(keys, order, axis=-1)
+    starts = np.zeros(order.shape, dtype=np.intp)
+    starts[..., 1:] = np.where(ordered[..., 1:] != ordered[..., :-1], np.arange(1, order.shape[-1]), 0)
+    first = np.take_along_axis(order, np.maximum.accumulate(starts, axis=-1), axis=-1)
+    places = np.empty_like(order)
+    np.put_along_axis(places, order, first, axis=-1)
+    return places
 
 
 def _distinct(rows: Array) -> Array:
