@@ -3,11 +3,13 @@
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 pytest benchmarks/test_speed.py
 
 The number in parentheses is the ratio to the fastest of the group. ``products`` is what no implementation can leave
-out: the matrix products of the layer, step by step, in numpy.
+out: the matrix products of the layer, step by step, in numpy. What judging costs is printed, in units of a run of the
+reference that alternates with it.
 """
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -104,20 +106,41 @@ def test_forward(benchmark: Any, name: str, who: str) -> None:
     benchmark(run)
 
 
-@pytest.mark.parametrize("who", ["reference", "tolerance", "exact"])
-@pytest.mark.parametrize("name", ["small", "medium"])
-def test_judging(benchmark: Any, name: str, who: str) -> None:
+def beside(work: Callable[[], Any], run: Callable[[], Any], rounds: int = 40) -> Array:
+    """The time of ``work`` in units of ``run``, which is timed just before and just after it: quartiles of all rounds.
+
+    A machine that others use as well changes its speed from second to second, which hits both alike this way.
+    """
+
+    def seconds(function: Callable[[], Any], times: int) -> float:
+        start = time.perf_counter()
+        for _ in range(times):
+            function()
+        return (time.perf_counter() - start) / times
+
+    before, ratios = seconds(run, 5), []
+    for _ in range(rounds):
+        took, after = seconds(work, 1), seconds(run, 5)
+        ratios.append(2 * took / (before + after))
+        before = after
+    quartiles: Array = np.quantile(ratios, [0.25, 0.5, 0.75])
+    return quartiles
+
+
+@pytest.mark.parametrize("what", ["tolerance", "exact"])
+@pytest.mark.parametrize("size", ["small", "medium"])
+def test_judging(size: str, what: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What judging costs beside one float64 run: the tolerance of a case, and its exact result."""
-    case = a_case(SMALL, batch=4, steps=8) if name == "small" else a_case(MEDIUM, batch=16, steps=32)
-    benchmark.group = f"judging {case}"
-    if (name, who) == ("medium", "exact"):
+    case = a_case(SMALL, batch=4, steps=8) if size == "small" else a_case(MEDIUM, batch=16, steps=32)
+    if (size, what) == ("medium", "exact"):
         pytest.skip("the exact arithmetic is measured on the small case")
-    run = {
-        "reference": lambda: reference.run(case),
+    work = {
         "tolerance": lambda: Truth(case, ARITHMETICS["float32"]).sigma,
         "exact": lambda: exact.run(case),
-    }[who]
-    benchmark(run)
+    }[what]
+    low, median, high = beside(work, lambda: reference.run(case))
+    with capsys.disabled():
+        print(f"\n{what} of {case}: {median:.1f} runs of the reference, half of the time {low:.1f} to {high:.1f}")
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -319,6 +319,9 @@ class NoiseSource:
         self.counts_small = arithmetic.smallest_normal > NEGLIGIBLY_SMALL
         self._batch, self._steps = case.batch_size, case.num_steps
         self._units_are_same = any(_has_same_rows(w) for weights in case.weights for w in (weights.w_ih, weights.w_hh))
+        self._factors = {
+            ufunc: _factors(noise * self.arithmetic.unit) if noise else None for ufunc, noise in UFUNC_NOISE.items()
+        }
         self._places = _places(seed)
         self._products: dict[tuple[Any, ...], _Product] = {}
         self._in_every_step: list[int] = []
@@ -337,20 +340,22 @@ class NoiseSource:
 
     def disturb(self, result: Array, ufunc: Any) -> None:
         """Add to the ``result`` of an elementwise operation the error of rounding it, in place."""
-        noise = UFUNC_NOISE[ufunc] * self.arithmetic.unit
-        if noise == 0:
+        factors = self._factors[ufunc]
+        if factors is None:
             return
-        size = result.size // 2
+        half = result.size // 2
         is_one_step = result.ndim == 2 and self._steps_of(result) == 1
-        if is_one_step and size <= BLOCK and result.flags.c_contiguous and not self._units_are_same:
+        if is_one_step and half <= BLOCK and result.flags.c_contiguous and not self._units_are_same:
             # One block for each half, as it is in most steps.
-            for half, start in zip(result.reshape(2, -1), self._starts()):
-                half *= _factors(noise)[start : start + size]
+            flat, (start, other_start) = result.reshape(-1), self._starts()
+            first, second = flat[:half], flat[half:]
+            first *= factors[start : start + half]
+            second *= factors[other_start : other_start + half]
             self._operation += 1
         else:
-            for block, numbers, _, _ in self._drawn(result, _factors(noise), self._same(self.first_of(result))):
+            for block, numbers, _, _ in self._drawn(result, factors, self._same(self.first_of(result))):
                 block *= numbers
-        self._disturb_small(result, noise, ufunc)
+        self._disturb_small(result, UFUNC_NOISE[ufunc] * self.arithmetic.unit, ufunc)
 
     def disturb_beside(self, result: Array, other: Array, ufunc: Any) -> None:
         """Add to ``result`` the error of rounding the larger of it and ``other``, in the first replica, in place."""
