@@ -28,10 +28,12 @@ from hypothesis import strategies as st
 
 from backends import Backend, Capabilities, describe, load
 from conformance.search import content_of
-from conformance.strategies import cases
+from conformance.strategies import cases, cases_that_repeat
 from conformance.tolerance import K, ratios, truth_of
 from reference import Array, Case, Cell
 from reference.noise import ARITHMETICS
+
+Strategy = Callable[..., st.SearchStrategy[Case]]
 
 CHUNK = 500
 """Cases of one Hypothesis run, which takes its later cases from variations of the earlier ones."""
@@ -52,12 +54,14 @@ def _terms(case: Case) -> int:
     return n * case.num_steps * layer.num_layers
 
 
-def drawn(capabilities: Capabilities, cell: Cell, dtype: str, count: int, first_seed: int) -> Iterator[Case]:
+def drawn(
+    capabilities: Capabilities, cell: Cell, dtype: str, count: int, first_seed: int, strategy: Strategy = cases
+) -> Iterator[Case]:
     """About ``count`` different cases as the suite draws them, in chunks of a seed each."""
     seen: set[bytes] = set()
     chunk_seed = first_seed
     while len(seen) < count:
-        for case in _chunk(cases(capabilities, cell, st.just(dtype)), chunk_seed):
+        for case in _chunk(strategy(capabilities, cell, st.just(dtype)), chunk_seed):
             key = content_of(case)
             if key not in seen and len(seen) < count and any(np.any(w.w_hh) for w in case.weights):
                 seen.add(key)
@@ -131,6 +135,7 @@ def measure_many(
     dtype: str,
     count: int,
     first_seed: int,
+    strategy: Strategy,
     out: Path,
 ) -> None:
     """Append ``count`` lines to ``out``, as many of each of the ``cells``."""
@@ -138,7 +143,7 @@ def measure_many(
         for cell in cells:
             start = time.monotonic()
             share = count // len(cells)
-            for number, case in enumerate(drawn(capabilities, cell, dtype, share, first_seed), 1):
+            for number, case in enumerate(drawn(capabilities, cell, dtype, share, first_seed, strategy), 1):
                 with np.errstate(all="ignore"):
                     line = measure(backend, capabilities, case)
                 file.write(json.dumps({"backend": backend.name, "dtype": dtype, **line}) + "\n")
@@ -253,6 +258,7 @@ def main() -> None:
     parser.add_argument("--arithmetic", choices=ARITHMETICS, help="to judge by, if not the claimed one")
     parser.add_argument("--backend", default="pytorch", help="a name, or module:attribute")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeating", action="store_true", help="draw cases whose numbers repeat")
     parser.add_argument("--out", type=Path, default=Path("measured.jsonl"))
     parser.add_argument("--plot", type=Path, help="where to draw the figure")
     options = parser.parse_args()
@@ -265,7 +271,9 @@ def main() -> None:
             capabilities = replace(capabilities, arithmetic={options.dtype: options.arithmetic})
         arithmetic = capabilities.arithmetic_of(options.dtype)
         print(f"{describe(backend)}; numpy {np.__version__}; {machine()}; {arithmetic} arithmetic")
-        measure_many(backend, capabilities, options.cells, options.dtype, options.cases, options.seed, options.out)
+        strategy = cases_that_repeat if options.repeating else cases
+        cells, dtype = options.cells, options.dtype
+        measure_many(backend, capabilities, cells, dtype, options.cases, options.seed, strategy, options.out)
         files = [*files, options.out]
     lines = read(files)
     print(table_of_ratios(lines), table_of_others(lines), sep="\n\n")

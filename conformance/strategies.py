@@ -10,6 +10,9 @@ a flag, a length or a magnitude; so no two of these are equal by accident:
 - inputs, weights, biases and states have magnitudes of their own, from lost in rounding to saturating every gate;
 - activations differ where their arguments lie, so :func:`sweeps` leads every gate through them.
 
+Where numbers are equal nevertheless, in the examples that people write, a library may take that for a special case;
+:func:`cases_that_repeat` has them.
+
 Where a new shape costs a backend a compilation, sizes and features come together, from the table :data:`FEW_SHAPES`,
 and everything else is drawn as ever.
 
@@ -269,6 +272,65 @@ def sweeps(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: s
     h_0 = points(slots, batch, hidden) / 16
     c_0 = points(slots, batch, hidden) if cell is Cell.LSTM else None
     return Case(layer, tuple(weights() for _ in range(slots)), x, h_0, c_0).astype(dtype)
+
+
+@st.composite
+def cases_that_repeat(
+    draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: st.SearchStrategy[str]
+) -> Case:
+    """Cases in which numbers are the same: along any axes of the input, of a kind of weights, of the initial states.
+
+    Many an example is made of constants, and many a layer begins with the identity. What is the same may be stored
+    once, folded, or taken for something simpler, and its rounding errors are the same too.
+    """
+    case = draw(cases(capabilities, cell, dtypes))
+    directions, hidden = case.layer.num_directions, case.layer.hidden_size
+
+    def some_of(axes: int) -> set[int]:
+        return draw(st.sets(st.sampled_from(range(axes))))
+
+    of_x, of_w_ih, of_w_hh, of_biases, of_states = some_of(3), some_of(3), some_of(3), some_of(2), some_of(3)
+    is_one_for_all, is_diagonal = draw(st.booleans()), draw(st.integers(0, 3)) == 3
+
+    def recurrent(w_hh: Array) -> Array:
+        if is_diagonal:
+            diagonal = np.where(np.eye(hidden, dtype=bool), _repeated(w_hh, of_w_hh), w_hh.dtype.type(0))
+            return _times(diagonal, _norm(hidden, 0))
+        return _repeated_terms(w_hh, of_w_hh)
+
+    def weights_of(k: int) -> Weights:
+        # Above the first layer all have the same shape.
+        w = case.weights[(0 if k < directions else directions) if is_one_for_all else k]
+        return Weights(
+            None if w.w_ih is None else _repeated_terms(w.w_ih, of_w_ih),
+            recurrent(w.w_hh),
+            _repeated(w.b_ih, of_biases),
+            _repeated(w.b_hh, of_biases),
+        )
+
+    return replace(
+        case,
+        weights=tuple(map(weights_of, range(len(case.weights)))),
+        x=_repeated(case.x, of_x),
+        h_0=None if case.h_0 is None else _repeated(case.h_0, of_states),
+        c_0=None if case.c_0 is None else _repeated(case.c_0, of_states),
+    )
+
+
+def _repeated(array: Array, axes: set[int]) -> Array:
+    """The first numbers along ``axes`` in place of all others."""
+    first = array[tuple(slice(1 if axis in axes else None) for axis in range(array.ndim))]
+    return np.broadcast_to(first, array.shape).copy()
+
+
+def _repeated_terms(w: Array, axes: set[int]) -> Array:
+    """Weights that are the same along ``axes``; n terms that are the same add up to n, and others to about sqrt(n)."""
+    return _times(_repeated(w, axes), 1 / _norm(w.shape[2], 0) if 2 in axes else 1.0)
+
+
+def _times(array: Array, power_of_two: float) -> Array:
+    product: Array = array * array.dtype.type(power_of_two)
+    return product
 
 
 def lengths_of(steps: int, shortest: int) -> st.SearchStrategy[int]:

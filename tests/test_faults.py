@@ -52,6 +52,8 @@ def special(kind: Layer) -> Iterator[Case]:
     both = replace(layer, direction=Direction.BIDIRECTIONAL, num_layers=3)
     yield some_case(both, batch=3, steps=4, lengths=[2, 0, 3])
     yield some_case(replace(layer, hidden_size=3, input_mode="skip"), batch=2, steps=3)
+    alike = some_case(replace(both, num_layers=1), batch=2, steps=3)
+    yield replace(alike, weights=alike.weights[:1] * 2)
     yield some_case(layer, batch=9, steps=18)
     yield some_case(replace(layer, input_size=514), batch=1, steps=2, states=False)
     yield some_case(replace(layer, hidden_size=130), batch=66, steps=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import cache
@@ -22,7 +22,7 @@ import conformance.test_agreement
 import conformance.test_laws
 from backends import Capabilities
 from conformance.search import SEARCHES, content_of
-from conformance.strategies import FEW_SHAPES, Shape, cases, cases_with_nan, numpy_dtype, sweeps
+from conformance.strategies import FEW_SHAPES, Shape, cases, cases_that_repeat, cases_with_nan, numpy_dtype, sweeps
 from reference import GATES, Array, Case, Cell, Direction
 from tests.some_case import arrays_in
 
@@ -455,6 +455,49 @@ def test_a_sweep_stays_within_what_is_claimed() -> None:
             assert narrow.declines(case) is None
 
         is_claimed()
+
+
+# Numbers that repeat
+
+
+@every_cell
+def test_numbers_repeat_along_any_axes(cell: Cell) -> None:
+    """Each array is the same along each of its axes in some cases, and along all of them, and in others it is not."""
+    seen: defaultdict[tuple[str, int | str], set[bool]] = defaultdict(set)
+
+    @settings(same_every_time, max_examples=200)
+    @given(cases_that_repeat(EVERYTHING, cell, st.just("float32")))
+    def look(case: Case) -> None:
+        assert EVERYTHING.declines(case) is None
+        w, hidden = case.weights[-1], case.layer.hidden_size
+        for name, array in {"x": case.x, "w_ih": w.w_ih, "w_hh": w.w_hh, "b_hh": w.b_hh, "h_0": case.h_0}.items():
+            if array is not None and array.any():
+                for axis in np.flatnonzero(np.array(array.shape) > 1).tolist():
+                    seen[name, axis].add(bool((array == array.take([0], axis)).all()))
+                    seen[name, "all"].add(bool((array == array.flat[0]).all()))
+        if hidden > 1:
+            seen["w_hh", "diagonal"].add(not w.w_hh[:, ~np.eye(hidden, dtype=bool)].any())
+        if case.layer.direction is Direction.BIDIRECTIONAL:
+            seen["w_hh", "directions"].add(np.array_equal(case.weights[0].w_hh, case.weights[1].w_hh))
+
+    look()
+    assert len(seen) == (21 if cell is not Cell.RNN else 18)
+    assert all(values == {False, True} for values in seen.values()), seen
+
+
+@every_cell
+def test_terms_that_repeat_come_to_no_more_than_others(cell: Cell) -> None:
+    """Of n inputs that are 1 they make 8 at most, the largest scale, or twice that where sqrt(n) is rounded down."""
+
+    @settings(same_every_time, max_examples=200)
+    @given(cases_that_repeat(EVERYTHING, cell, st.just("float32")))
+    def look(case: Case) -> None:
+        for w in case.weights:
+            for matrix in (w.w_ih, w.w_hh):
+                if matrix is not None and (matrix == matrix[:, :, :1]).all():
+                    assert np.abs(matrix.sum(axis=2)).max() <= 16
+
+    look()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])

@@ -99,6 +99,10 @@ ONLY_REVERSE = Condition("direction reverse", lambda case: case.layer.direction 
 BOTH_WAYS = Condition("both directions", lambda case: case.layer.direction is Direction.BIDIRECTIONAL)
 STACKED = Condition("two layers or more", lambda case: case.layer.num_layers >= 2)
 SLOTS = Condition("two layers or directions or more", lambda case: len(case.weights) >= 2)
+EQUAL_SLOTS = Condition(
+    "the same w_hh in two layers or directions",
+    lambda case: len({w.w_hh.tobytes() for w in case.weights}) < len(case.weights),
+)
 ROWS = Condition("two rows or more", lambda case: case.batch_size >= 2)
 UNITS = Condition("two units or more", lambda case: case.layer.hidden_size >= 2)
 SKIP = Condition("input_mode skip", lambda case: case.layer.input_mode == "skip")

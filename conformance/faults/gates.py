@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations, permutations
 
 import numpy as np
 
-from conformance.faults.conditions import A_STEP, BOTH_WAYS, RECURRENT, STACKED, UNITS, of_cells
+from conformance.faults.conditions import A_STEP, BOTH_WAYS, EQUAL_SLOTS, RECURRENT, STACKED, UNITS, of_cells
 from conformance.faults.fault import Group
 from conformance.faults.parts import Part
 from reference import GATES, Array, Case, Cell, Weights
@@ -180,3 +181,22 @@ def _(part: Part) -> Part:
 
 def _backwards(w: Weights) -> Weights:
     return change_fields(w, ("w_ih", "w_hh", "b_ih", "b_hh"), lambda array: array[::-1])
+
+
+@GROUP.case(
+    "equal-w-hh-packed-twice",
+    "Recurrent weights that are equal are kept once, and their gates are reordered in place once for each of their"
+    " layers and directions.",
+    look_at="whether weights that share memory are packed more than once",
+    where="w_hh where it is that of another layer or direction",
+    shows=EQUAL_SLOTS & RECURRENT,
+    cells=CELLS_WITH_GATES,
+)
+def _(case: Case) -> Case:
+    count = Counter(w.w_hh.tobytes() for w in case.weights)
+
+    def packed(w: Weights) -> Weights:
+        once_too_often = count[w.w_hh.tobytes()] - 1
+        return change_fields(w, ("w_hh",), lambda w_hh: np.roll(w_hh, once_too_often, axis=0))
+
+    return change_weights(case, packed)
