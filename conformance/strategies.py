@@ -52,6 +52,9 @@ bits. L is the number of layers, which otherwise is 3 at most."""
 WHOLE = (8, 16, 24, 32)
 """Sizes of B, I and H where all of them fill blocks, as kernels of their own want it that work on whole tiles."""
 
+PAST_A_BYTE = (256, 257, 320, 513)
+"""Sizes that a byte does not count, and a block of 256 threads does not hold."""
+
 SWEPT = (5, 9, 11)
 """B, T and H of a case that sweeps an activation: some five hundred points."""
 
@@ -272,6 +275,28 @@ def sweeps(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: s
     h_0 = points(slots, batch, hidden) / 16
     c_0 = points(slots, batch, hidden) if cell is Cell.LSTM else None
     return Case(layer, tuple(weights() for _ in range(slots)), x, h_0, c_0).astype(dtype)
+
+
+@st.composite
+def large_cases(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: st.SearchStrategy[str]) -> Case:
+    """Cases in which T, or H, or both B and I, are more than a byte counts, and everything else is small."""
+    few = capabilities.few_shapes
+    large = draw(st.sampled_from(["T", "H", "BI"]))
+    past_a_byte, small = (st.just(257), st.just(2)) if few else (st.sampled_from(PAST_A_BYTE), st.integers(1, 3))
+    batch, steps, inputs, hidden = (draw(past_a_byte if axis in large else small) for axis in "BTIH")
+    most = 1 if few else None
+    layer = Layer(
+        cell=cell,
+        input_size=inputs,
+        hidden_size=hidden,
+        direction=draw(st.sampled_from(capabilities.directions[:most])),
+        activation=draw(st.sampled_from(capabilities.activations)) if cell is Cell.RNN else "tanh",
+        reset_after=draw(st.sampled_from(capabilities.reset_after)) if cell is Cell.GRU else True,
+        bias=draw(st.sampled_from(capabilities.bias[:most])),
+    )
+    with_lengths = not few and capabilities.lengths and draw(st.booleans())
+    lengths = draw(st.lists(lengths_of(steps, 1), min_size=batch, max_size=batch)) if with_lengths else None
+    return draw(filled(layer, batch, steps, lengths, not few and draw(st.booleans()), draw(dtypes)))
 
 
 @st.composite

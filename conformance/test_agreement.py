@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance.search import Judged, agrees_with_reference, for_every_case
-from conformance.strategies import cases_that_repeat, cases_with_nan, sweeps
+from conformance.strategies import cases_that_repeat, cases_with_nan, large_cases, sweeps
 from conformance.tolerance import Verdict
 from reference import Case
 
@@ -21,6 +21,12 @@ def test_every_output_agrees_with_the_reference(backend: Judged, case: Case) -> 
 @for_every_case(needs=("linear",), strategy=sweeps)
 def test_every_activation_agrees_wherever_its_argument_lies(backend: Judged, case: Case) -> Verdict:
     """Every gate is right at every point of intervals through which its argument runs."""
+    return agrees_with_reference(backend, case)
+
+
+@for_every_case(needs=("linear",), strategy=large_cases)
+def test_no_size_is_too_large(backend: Judged, case: Case) -> Verdict:
+    """Rows, steps, features and units past the first 256 are as those before."""
     return agrees_with_reference(backend, case)
 
 

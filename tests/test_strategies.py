@@ -22,7 +22,16 @@ import conformance.test_agreement
 import conformance.test_laws
 from backends import Capabilities
 from conformance.search import SEARCHES, content_of
-from conformance.strategies import FEW_SHAPES, Shape, cases, cases_that_repeat, cases_with_nan, numpy_dtype, sweeps
+from conformance.strategies import (
+    FEW_SHAPES,
+    Shape,
+    cases,
+    cases_that_repeat,
+    cases_with_nan,
+    large_cases,
+    numpy_dtype,
+    sweeps,
+)
 from reference import GATES, Array, Case, Cell, Direction
 from tests.some_case import arrays_in
 
@@ -455,6 +464,28 @@ def test_a_sweep_stays_within_what_is_claimed() -> None:
             assert narrow.declines(case) is None
 
         is_claimed()
+
+
+# Large cases
+
+
+@every_cell
+@pytest.mark.parametrize("capabilities", [EVERYTHING, FEW], ids=["any-shape", "few-shapes"])
+def test_every_size_is_past_a_byte_now_and_then(cell: Cell, capabilities: Capabilities) -> None:
+    """Of few shapes there are three."""
+    found: list[Case] = []
+
+    @settings(same_every_time, max_examples=40)
+    @given(large_cases(capabilities, cell, st.just("float32")))
+    def collect(case: Case) -> None:
+        assert capabilities.declines(case) is None
+        found.append(case)
+
+    collect()
+    sizes = np.array([(*case.x.shape, case.layer.hidden_size) for case in found])
+    assert (sizes.max(axis=0) > 256).all() and (sizes.min(axis=0) < 4).all()
+    assert ((sizes > 255).sum(axis=1) > 0).all()
+    assert (len(set(map(shape_of, found))) == 3) == capabilities.few_shapes
 
 
 # Numbers that repeat

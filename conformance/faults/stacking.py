@@ -315,15 +315,18 @@ def _(part: Part) -> Part:
     return part if whole == 0 else _with_units(part, whole)
 
 
-UNITS = 128
+def _with_room_for(units: int) -> None:
+    GROUP.part(
+        f"units-after-the-first-{units}-not-computed",
+        f"A state has room for {units} units; those after them stay zero.",
+        look_at="the size of the buffer that holds a state, and whether wide layers take another kernel",
+        where="the units of a wide layer",
+        shows=at_least("H", units + 1, lambda case: case.layer.hidden_size) & A_STEP,
+    )(lambda part: _with_units(part, units))
 
-GROUP.part(
-    "units-after-the-first-128-not-computed",
-    f"A state has room for {UNITS} units; those after them stay zero.",
-    look_at="the size of the buffer that holds a state, and whether wide layers take another kernel",
-    where="the units of a wide layer",
-    shows=at_least("H", UNITS + 1, lambda case: case.layer.hidden_size) & A_STEP,
-)(lambda part: _with_units(part, UNITS))
+
+for _units in (128, 256):
+    _with_room_for(_units)
 
 
 BLOCK = 32
@@ -383,6 +386,7 @@ GROUP.part(
 
 ROWS_OF_A_TILE = 8
 ROWS_AT_MOST = 64
+BYTE = 256
 
 
 def _with_rows(result: Result, count: int) -> Result:
@@ -409,3 +413,12 @@ GROUP.result(
     shows=at_least("B", ROWS_AT_MOST + 1, lambda case: case.batch_size) & A_STEP,
     kind="F40",
 )(lambda case, result: _with_rows(result, ROWS_AT_MOST))
+
+GROUP.result(
+    "rows-counted-in-a-byte",
+    "The number of rows is kept in a byte, so that only one of 257 is written.",
+    look_at="the type of what counts rows",
+    where="the batch axis of y",
+    shows=at_least("B", BYTE, lambda case: case.batch_size) & A_STEP,
+    kind="F40",
+)(lambda case, result: _with_rows(result, case.batch_size % BYTE))
