@@ -240,17 +240,7 @@ def sweeps(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: s
     gates = GATES[cell]
     swept = draw(st.sampled_from([*gates, "c"] if cell is Cell.LSTM else gates))
     centre, span, start = draw(st.integers(-6, 6)), draw(st.sampled_from([32, 32, 8, 2])), draw(st.integers(0, 127))
-    # Other directions, and a bias that is zero, would be compiled for without another activation being seen.
-    most = 1 if capabilities.few_shapes else None
-    layer = Layer(
-        cell=cell,
-        input_size=hidden + 1,
-        hidden_size=hidden,
-        direction=draw(st.sampled_from(capabilities.directions[:most])),
-        activation=draw(st.sampled_from(capabilities.activations)) if cell is Cell.RNN else "tanh",
-        reset_after=draw(st.sampled_from(capabilities.reset_after)) if cell is Cell.GRU else True,
-        bias=draw(st.sampled_from(capabilities.bias[:most])),
-    )
+    layer = draw(single_layers(capabilities, cell, hidden + 1, hidden))
     constants = st.integers(-24, 24).map(lambda n: (n or 8) / 8)
     dtype = numpy_dtype(draw(dtypes))
 
@@ -284,16 +274,7 @@ def large_cases(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtyp
     large = draw(st.sampled_from(["T", "H", "BI"]))
     past_a_byte, small = (st.just(257), st.just(2)) if few else (st.sampled_from(PAST_A_BYTE), st.integers(1, 3))
     batch, steps, inputs, hidden = (draw(past_a_byte if axis in large else small) for axis in "BTIH")
-    most = 1 if few else None
-    layer = Layer(
-        cell=cell,
-        input_size=inputs,
-        hidden_size=hidden,
-        direction=draw(st.sampled_from(capabilities.directions[:most])),
-        activation=draw(st.sampled_from(capabilities.activations)) if cell is Cell.RNN else "tanh",
-        reset_after=draw(st.sampled_from(capabilities.reset_after)) if cell is Cell.GRU else True,
-        bias=draw(st.sampled_from(capabilities.bias[:most])),
-    )
+    layer = draw(single_layers(capabilities, cell, inputs, hidden))
     with_lengths = not few and capabilities.lengths and draw(st.booleans())
     lengths = draw(st.lists(lengths_of(steps, 1), min_size=batch, max_size=batch)) if with_lengths else None
     return draw(filled(layer, batch, steps, lengths, not few and draw(st.booleans()), draw(dtypes)))
@@ -356,6 +337,22 @@ def _repeated_terms(w: Array, axes: set[int]) -> Array:
 def _times(array: Array, power_of_two: float) -> Array:
     product: Array = array * array.dtype.type(power_of_two)
     return product
+
+
+@st.composite
+def single_layers(draw: st.DrawFn, capabilities: Capabilities, cell: Cell, input_size: int, hidden_size: int) -> Layer:
+    """Single layers of these sizes."""
+    # Where each costs a compilation, another direction or a bias that is zero would show nothing new.
+    most = 1 if capabilities.few_shapes else None
+    return Layer(
+        cell=cell,
+        input_size=input_size,
+        hidden_size=hidden_size,
+        direction=draw(st.sampled_from(capabilities.directions[:most])),
+        activation=draw(st.sampled_from(capabilities.activations)) if cell is Cell.RNN else "tanh",
+        reset_after=draw(st.sampled_from(capabilities.reset_after)) if cell is Cell.GRU else True,
+        bias=draw(st.sampled_from(capabilities.bias[:most])),
+    )
 
 
 def lengths_of(steps: int, shortest: int) -> st.SearchStrategy[int]:
