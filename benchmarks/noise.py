@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 from backends import Backend, Capabilities, describe, load
 from conformance.search import content_of
-from conformance.strategies import cases, cases_that_repeat
+from conformance.strategies import cases, cases_that_repeat, filled, single_layers
 from conformance.tolerance import K, ratios, truth_of
 from reference import Array, Case, Cell
 from reference.noise import ARITHMETICS
@@ -52,6 +52,18 @@ def _terms(case: Case) -> int:
     layer = case.layer
     n = max(layer.input_size_of(number) + layer.hidden_size for number in range(layer.num_layers))
     return n * case.num_steps * layer.num_layers
+
+
+@st.composite
+def wide_cases(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: st.SearchStrategy[str]) -> Case:
+    """Cases with many units and many rows, which cost too much for the suite to draw them."""
+    batch, hidden = draw(st.sampled_from([16, 32])), draw(st.sampled_from([64, 96, 128]))
+    steps, inputs = draw(st.sampled_from([2, 4, 8])), draw(st.sampled_from([16, 64]))
+    layer = draw(single_layers(capabilities, cell, inputs, hidden))
+    return draw(filled(layer, batch, steps, None, False, draw(dtypes)))
+
+
+STRATEGIES: dict[str, Strategy] = {"usual": cases, "repeating": cases_that_repeat, "wide": wide_cases}
 
 
 def drawn(
@@ -258,7 +270,7 @@ def main() -> None:
     parser.add_argument("--arithmetic", choices=ARITHMETICS, help="to judge by, if not the claimed one")
     parser.add_argument("--backend", default="pytorch", help="a name, or module:attribute")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--repeating", action="store_true", help="draw cases whose numbers repeat")
+    parser.add_argument("--of", choices=STRATEGIES, default="usual", help="which cases are drawn (usual)")
     parser.add_argument("--out", type=Path, default=Path("measured.jsonl"))
     parser.add_argument("--plot", type=Path, help="where to draw the figure")
     options = parser.parse_args()
@@ -271,8 +283,7 @@ def main() -> None:
             capabilities = replace(capabilities, arithmetic={options.dtype: options.arithmetic})
         arithmetic = capabilities.arithmetic_of(options.dtype)
         print(f"{describe(backend)}; numpy {np.__version__}; {machine()}; {arithmetic} arithmetic")
-        strategy = cases_that_repeat if options.repeating else cases
-        cells, dtype = options.cells, options.dtype
+        cells, dtype, strategy = options.cells, options.dtype, STRATEGIES[options.of]
         measure_many(backend, capabilities, cells, dtype, options.cases, options.seed, strategy, options.out)
         files = [*files, options.out]
     lines = read(files)
