@@ -439,8 +439,9 @@ def test_terms_that_are_all_the_same_err_alike(state_first: bool) -> None:
 
     cases, run = [constant(seed) for seed in range(10)], functools.partial(in_one_loop, state_first=state_first)
     assert distribution(cases, FLOAT32, run)[1] < 4
-    with mock.patch.object(noise, "REPEATS", 64):
-        assert distribution(cases, FLOAT32, run)[1] > 4.5
+    # Its units are the same too, and what sigma allows for that would hide a part.
+    with mock.patch.object(noise, "REPEATS", 64), mock.patch.object(noise, "_has_same_rows", return_value=False):
+        assert distribution(cases, FLOAT32, run)[1] > 6
 
 
 def test_units_with_the_same_weights_err_alike() -> None:
