@@ -4,9 +4,9 @@
     python -m benchmarks.noise --plot docs/noise.svg measured.jsonl ...
 
 The first form judges a backend, PyTorch or the reference in the dtype of the case, on cases drawn as the suite draws
-them, and appends one line a case to ``--out``. The second draws the figure of ``docs/noise.md`` (matplotlib), and both
-print the tables. Cases drawn twice are judged once, and cases whose weights are all zero, in which little can go
-wrong, not at all.
+them or, with ``--of``, of another kind, and appends one line a case to ``--out``. The second draws the figure of
+``docs/noise.md`` (matplotlib), and both print the tables. Cases drawn twice are judged once, and cases whose weights
+are all zero, in which little can go wrong, not at all.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ STRATEGIES: dict[str, Strategy] = {"usual": cases, "repeating": cases_that_repea
 
 
 def drawn(
-    capabilities: Capabilities, cell: Cell, dtype: str, count: int, first_seed: int, strategy: Strategy = cases
+    capabilities: Capabilities, cell: Cell, dtype: str, count: int, first_seed: int, strategy: Strategy
 ) -> Iterator[Case]:
-    """About ``count`` different cases as the suite draws them, in chunks of a seed each."""
+    """About ``count`` different cases of ``strategy``, in chunks of a seed each."""
     seen: set[bytes] = set()
     chunk_seed = first_seed
     while len(seen) < count:
