@@ -1,8 +1,8 @@
 """The expected rounding error of a case: the unchanged reference over numbers that err as an arithmetic errs.
 
 Every operation on a :class:`Noisy` array returns its result with a random error of the size that rounding makes in a
-given :class:`Arithmetic`. Several replicas, stacked along the batch, run side by side, and the standard deviation
-between them is ``sigma``: what an honest implementation in that arithmetic deviates by, element by element, *in this
+given :class:`Arithmetic`. Several replicas, stacked along the batch, run side by side, and the root mean square of what
+they are off by is ``sigma``: the error of an honest implementation in that arithmetic, element by element, *in this
 case*. Conditioning, length and depth need no formula; they come in by themselves.
 
 Sources: D. S. Parker, "Monte Carlo Arithmetic", UCLA CSD-970002, 1997; J. Vignes, "A stochastic arithmetic for reliable
@@ -226,13 +226,19 @@ def _form_of_partial_sums(terms: Array) -> Array:
     return form
 
 
+FEWEST, MOST = 5, 32
+"""Of the replicas in one half."""
+
+
 def replicas_for(case: Case) -> int:
     """How many replicas make the error of ``case`` known well enough; an even number, for two halves.
 
-    A root mean square of n samples is itself off by about 1/sqrt(2n) of it. The H units of a state are pooled in
-    :func:`sigma`, so that few of them need many replicas; and where there are few rows, many replicas cost little.
+    A root mean square of n samples is itself off by about 1/sqrt(2n) of it, and where there are many elements, some of
+    them are off by much more. So there are as many as cost little beside what a step costs anyway: with many units that
+    is the products with H^2 weights, with many rows the elements of replicas that no longer fit into a cache.
     """
-    return 2 * min(max(384 // case.layer.hidden_size, 64 // case.batch_size, 6), 32)
+    hidden, batch = case.layer.hidden_size, case.batch_size
+    return 2 * min(max(2**14 // hidden**2, 2**10 // batch**2, FEWEST), MOST)
 
 
 class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
@@ -703,13 +709,13 @@ def sigma(case: Case, arithmetic: Arithmetic, truth: Result | None = None, repli
     # The replicas are computed in float64, which has errors of its own. Where those would count, the simulated ones
     # are made larger, and the result smaller by as much, but not so large that they no longer grow in proportion.
     magnified = max(1.0, SMALLEST_SIMULATED / arithmetic.unit)
-    errors = _errors(case, arithmetic, replicas, magnified)
+    errors = _errors(case, truth, arithmetic, replicas, magnified)
     while magnified > 1 and any(
         magnified * error.max(initial=0) > PROPORTIONAL * np.abs(getattr(truth, name)).max(initial=0)
         for name, error in errors.items()
     ):
         magnified = max(1.0, magnified * PROPORTIONAL)
-        errors = _errors(case, arithmetic, replicas, magnified)
+        errors = _errors(case, truth, arithmetic, replicas, magnified)
     # What is stored below the smallest normal number loses a rounding at least, even where relu turns all replicas
     # to 0; in a format where such numbers count for nothing, their loss is held against nobody.
     counts_small = arithmetic.smallest_normal > NEGLIGIBLY_SMALL
@@ -721,38 +727,38 @@ def sigma(case: Case, arithmetic: Arithmetic, truth: Result | None = None, repli
     return Result(**spread)
 
 
-def _errors(case: Case, arithmetic: Arithmetic, replicas: int, magnified: float) -> dict[str, Array]:
-    """The deviation between replicas that err ``magnified`` times as much as the arithmetic, divided by that."""
+def _errors(case: Case, truth: Result, arithmetic: Arithmetic, replicas: int, magnified: float) -> dict[str, Array]:
+    """The root mean square error of replicas that err ``magnified`` times as much as the arithmetic, over that."""
     noisy = run(_replicated(case, NoiseSource(arithmetic, case, replicas, _seed(case), magnified)))
     errors = {}
     for name, values in noisy.items():
         batch_axis = 0 if name == "y" else 1
         shape = *values.shape[:batch_axis], replicas, -1, *values.shape[batch_axis + 1 :]
-        halves = np.split(_plain(values).reshape(shape).swapaxes(0, batch_axis), 2)
-        errors[name] = np.maximum(*(_deviation(half, case.layer.hidden_size) for half in halves)) / magnified
+        side_by_side = _plain(values).reshape(shape).swapaxes(0, batch_axis)
+        one, another = side_by_side[:2]
+        # Where no rounding reaches, replicas are equal; they are right, and a state of an empty row may differ.
+        off = side_by_side - np.where(one == another, one, getattr(truth, name))
+        halves = np.split(off.reshape(*off.shape[:-1], -1, case.layer.hidden_size), 2)
+        errors[name] = np.maximum(*map(_root_mean_square, halves)).reshape(one.shape) / magnified
     return errors
 
 
-def _deviation(values: Array, hidden: int) -> Array:
-    """The deviation along the first axis, at least its mean over the H units of a state; zero where nothing errs."""
-    # From the first replica, so that replicas that are equal deviate by exactly nothing.
-    states = (values - values[0]).reshape(*values.shape[:-1], -1, hidden)
-    pooled = _pooled_variance(states)
-    deviation: Array = np.sqrt(pooled)
+def _root_mean_square(states: Array) -> Array:
+    """Along the first axis, at least its mean over the H units of a state, which the last axis is."""
+    pooled = _pooled_square(states)
+    root: Array = np.sqrt(pooled)
     extreme = ~((pooled > 1e-280) & (pooled < 1e280)).all(axis=-1)
     if extreme.any():
         # Of about the size of 1, so that their squares are numbers.
         states = states[:, extreme]
         exponent = np.maximum(np.frexp(np.abs(states).max(axis=(0, -1), keepdims=True))[1], -1000)
-        states *= np.ldexp(1.0, -exponent)
-        deviation[extreme] = np.ldexp(np.sqrt(_pooled_variance(states)), exponent[0])
-    return deviation.reshape(values.shape[1:])
+        root[extreme] = np.ldexp(np.sqrt(_pooled_square(np.ldexp(states, -exponent))), exponent[0])
+    return root
 
 
-def _pooled_variance(states: Array) -> Array:
-    """The variance along the first axis, at least its mean along the last."""
-    replicas, total = len(states), states.sum(axis=0)
-    square = (np.einsum("r...,r...->...", states, states) - total * total / replicas) / (replicas - 1)
+def _pooled_square(states: Array) -> Array:
+    """The mean square along the first axis, at least its mean along the last."""
+    square = np.einsum("r...,r...->...", states, states) / len(states)
     pooled: Array = np.maximum(square, square.mean(axis=-1, keepdims=True))
     return pooled
 
