@@ -19,6 +19,7 @@ import pytest
 import golden
 from backends import BACKENDS, Backend, BackendError, describe, load
 from conformance.report.collect import CLAIM, DEVIATION, contents_of, deviation_of
+from conformance.report.contents import sigmas
 from conformance.search import (
     BREADTH,
     CLIMB,
@@ -34,6 +35,7 @@ from conformance.search import (
     content_of,
     generation,
 )
+from conformance.tolerance import K
 from reference import Case
 from reference.case_file import load_case
 
@@ -262,6 +264,8 @@ class Summary:
     outcomes: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     bits: dict[str, float] = field(default_factory=dict)
+    largest: dict[str, float] = field(default_factory=dict)
+    """By dtype: the largest ``|error| / sigma`` where results were judged against the right answer."""
     reasons: Counter[str] = field(default_factory=Counter)
     declined: Counter[str] = field(default_factory=Counter)
 
@@ -274,6 +278,7 @@ class Summary:
         if "bits" in judged["total"] and len(judged["dtypes"]) == 1:
             (dtype,) = judged["dtypes"]
             self.bits[dtype] = min(judged["total"]["bits"], self.bits.get(dtype, np.inf))
+            self.largest[dtype] = max(judged["total"]["worst"], self.largest.get(dtype, 0.0))
         if report.skipped and isinstance(report.longrepr, tuple):
             self.reasons[report.longrepr[2].removeprefix("Skipped: ")] += 1
 
@@ -287,6 +292,8 @@ class Summary:
         )
         if self.bits:
             yield "  effective bits: " + ", ".join(f"{dtype} {bits:.1f}" for dtype, bits in self.bits.items())
+            largest = ", ".join(f"{dtype} {sigmas(ratio)}" for dtype, ratio in self.largest.items())
+            yield f"  largest error in sigma, of which {K:g} are accepted: {largest}"
         if self.declined:
             reasons = ", ".join(f"{reason} ({times})" for reason, times in self.declined.most_common())
             yield f"  golden vectors not claimed: {reasons}"

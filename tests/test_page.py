@@ -14,9 +14,9 @@ import pytest
 from conformance.features import AXES
 from conformance.report import store
 from conformance.report.badge import badge
-from conformance.report.contents import Counts, Report
+from conformance.report.contents import Counts, Report, sigmas
 from conformance.report.matrix import columns
-from conformance.report.page import explanation, findings, growth, page, sigmas
+from conformance.report.page import explanation, findings, growth, page
 from tests.made_report import RIGHT, WRONG, made_backend, made_claim, made_report, wrong_backend
 
 POWER = {

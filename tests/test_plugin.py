@@ -116,12 +116,16 @@ def test_header_and_summary_say_what_was_judged(suite: Starter) -> None:
     (profile,) = run.lines("touchstone: ")
     assert profile.startswith("profile quick, ") and profile.endswith(f", numpy {np.__version__}")
     assert run.lines("judged: ") == ["right (loops over numpy, cpu)", "claims-little (loops over numpy, cpu)"]
-    right, bits, little, few_bits, skipped = run.summary
+    right, bits, largest, little, few_bits, little_largest, skipped = run.summary
     count = r"(\d+) claims hold, 0 do not; \d+ cases and \d+ elements judged, \d+ cases uninformative"
     assert re.fullmatch(f"right: {count}", right) and "right: 15 claims" in right
     assert re.fullmatch(f"claims-little: {count}", little) and "claims-little: 2 claims" in little
     assert re.fullmatch(r"  effective bits: float64 5[0-3]\.\d, float32 2[0-4]\.\d", bits)
     assert re.fullmatch(r"  effective bits: float32 2[0-4]\.\d", few_bits)
+    ratio = r"(0|0?\.\d+|[1-5](\.\d)?)"
+    of_which = "  largest error in sigma, of which 6 are accepted: "
+    assert re.fullmatch(f"{of_which}float64 {ratio}, float32 {ratio}", largest)
+    assert re.fullmatch(f"{of_which}float32 {ratio}", little_largest)
     assert re.fullmatch(r"  not judged: declined: claims-little does not claim (sequence )?lengths \(1\)", skipped)
 
 
@@ -131,7 +135,7 @@ def test_workers_count_as_one_process_does(suite: Starter) -> None:
     alone, spread = suite.run(*arguments), suite.run(*arguments, "-n", "2")
     assert alone.code == spread.code == 0, spread.output
     assert spread.lines("judged: ") == alone.lines("judged: ") == ["right (loops over numpy, cpu)"]
-    assert len(alone.summary) == 2
+    assert len(alone.summary) == 3
     assert spread.summary == alone.summary
 
 

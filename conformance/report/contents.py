@@ -8,6 +8,7 @@ What is not known is null, and a count that is left out is 0.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, TypedDict
 
 FORMAT = 1
@@ -15,6 +16,14 @@ FORMAT = 1
 
 INFINITE = 1e30
 """Stands for an infinite ``|error| / sigma`` (an error where there may be none), which JSON cannot hold."""
+
+
+def sigmas(ratio: float) -> str:
+    """An ``|error| / sigma`` for readers."""
+    if ratio >= INFINITE:
+        return "∞"
+    return f"{ratio:.2g}" if ratio < 1e4 else f"10^{math.log10(ratio):.0f}"
+
 
 Outcome = Literal["passed", "failed", "declined", "skipped", "crashed", "not run"]
 """Of a claim. Declined: the backend does not claim what it is about. Skipped: it does not speak of the case that was

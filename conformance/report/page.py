@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 
 from backends import DTYPES
 from conformance.features import AXES
-from conformance.report.contents import INFINITE, Claim, Report, Run
+from conformance.report.contents import Claim, Report, Run, sigmas
 from conformance.report.matrix import MEANINGS, SYMBOLS, Column, Status, columns
 from conformance.tolerance import K
 
@@ -69,13 +69,6 @@ def page(report: Report, power: dict[str, Any] | None) -> str:
         js=(FOLDER / "page.js").read_text(encoding="utf-8"),
         limit=K,
     )
-
-
-def sigmas(ratio: float) -> str:
-    """An ``|error| / sigma`` for readers."""
-    if ratio >= INFINITE:
-        return "∞"
-    return f"{ratio:.2g}" if ratio < 1e4 else f"10^{math.log10(ratio):.0f}"
 
 
 def moment(iso: str) -> str:
