@@ -324,6 +324,8 @@ class NoiseSource:
         self.replicas = replicas
         self.counts_small = arithmetic.smallest_normal > NEGLIGIBLY_SMALL
         self._batch, self._steps = case.batch_size, case.num_steps
+        self._blocks: dict[tuple[int, ...], list[Block]] = {}
+        self._rows_of_step = {len(rows): rows for rows in _rows_by_length(case.row_lengths)}
         self._units_are_same = any(_has_same_rows(w) for weights in case.weights for w in (weights.w_ih, weights.w_hh))
         self._factors = {
             ufunc: _factors(noise * self.arithmetic.unit) if noise else None for ufunc, noise in UFUNC_NOISE.items()
@@ -350,8 +352,8 @@ class NoiseSource:
         if factors is None:
             return
         half = result.size // 2
-        is_one_step = result.ndim == 2 and self._steps_of(result) == 1
-        if is_one_step and half <= BLOCK and result.flags.c_contiguous and not self._units_are_same:
+        is_whole_step = result.ndim == 2 and len(result) == self.replicas * self._batch
+        if is_whole_step and half <= BLOCK and result.flags.c_contiguous and not self._units_are_same:
             # One block for each half, as it is in most steps.
             flat, (start, other_start) = result.reshape(-1), self._starts()
             first, second = flat[:half], flat[half:]
@@ -482,18 +484,32 @@ class NoiseSource:
         """Views of ``result`` that make up all of it, as many numbers of ``pool``, and of which step and rows.
 
         With the places that ``same`` tells (see :meth:`_same`), numbers that are the same get the same of ``pool``.
+        A row gets those that it gets in other steps, however many rows take part in this one.
         """
         steps = self._in_replicas(result)
-        blocks = _blocks(steps.shape[1:])
+        blocks = self._blocks_of(steps.shape[1:])
         for step, replicas in enumerate(steps):
             starts = self._starts()
-            for half, some, rows, offset in blocks:
+            for half, some, rows, offset, shape, chosen in blocks:
+                numbers = _numbers(pool, starts[half] + offset, shape)
+                if chosen is not None:
+                    numbers = numbers.take(chosen, axis=1)
                 block = replicas[some, rows]
-                numbers = _numbers(pool, starts[half] + offset, block)
                 if same is not None:
                     numbers = np.take_along_axis(numbers, same[step, rows][None], axis=-1)
                 yield block, numbers, step, rows
         self._operation += 1
+
+    def _blocks_of(self, shape: tuple[int, ...]) -> list[Block]:
+        """The blocks of (R, B, ..., N), of a step in which B rows take part."""
+        if shape not in self._blocks:
+            replicas, rows, *row = shape
+            blocks = _blocks((replicas, self._batch, *row))
+            taking_part = self._rows_of_step[rows]
+            self._blocks[shape] = [
+                block if rows == self._batch else _taking_part(block, taking_part) for block in blocks
+            ]
+        return self._blocks[shape]
 
     def _disturb_small(self, result: Array, noise: float, ufunc: Any) -> None:
         """Add what is lost of results below the smallest normal number, where the spacing no longer shrinks."""
@@ -508,8 +524,8 @@ class NoiseSource:
         below = np.abs(values) < smallest
         if ufunc is np.divide:
             # The largest number is 4 / smallest. A gate is zero where the exponential in it is larger.
-            values *= np.where(np.abs(values) < smallest / 4, _numbers(_factors(FLUSHED), start, values), 1)
-        values += (below & (values != 0)) * (noise * smallest) * _numbers(_normal(), start, values)
+            values *= np.where(np.abs(values) < smallest / 4, _numbers(_factors(FLUSHED), start, values.shape), 1)
+        values += (below & (values != 0)) * (noise * smallest) * _numbers(_normal(), start, values.shape)
         replicas[:, near] = values
 
     def _same(self, first: Array) -> Array | None:
@@ -565,6 +581,11 @@ class _Waiting:
     """The standard deviation of the errors."""
     same: Array | None
     """Where each of ``total`` stands first, before any bias."""
+
+
+def _rows_by_length(lengths: Array) -> list[Array]:
+    """The rows of every step: all of them, those of more than one step, and so on, to none."""
+    return [np.flatnonzero(lengths >= least) for least in (0, *np.unique(lengths), lengths.max() + 1)]
 
 
 def _spacing(numbers: Array) -> float:
@@ -626,23 +647,40 @@ def _by_rows(function: Callable[[Array, Array], Array], a: Array, b: Array) -> A
     return np.concatenate([function(a[first : first + at_once], b[first : first + at_once]) for first in parts])
 
 
-@functools.lru_cache(maxsize=256)
-def _blocks(shape: tuple[int, ...]) -> tuple[tuple[int, slice, slice, int], ...]:
-    """Of (R, B, ..., N), some replicas of one half and some of their rows at a time.
+class Block(NamedTuple):
+    """Some replicas of one half, and some of their rows."""
 
-    Each with the number of the half, and with what lies in the pool between where the half begins and where it begins.
-    """
+    half: int
+    replicas: slice
+    rows: slice
+    offset: int
+    """What lies in the pool between where the half begins and where this begins."""
+    shape: tuple[int, ...]
+    """Of the numbers that it has of the pool."""
+    chosen: Array | None = None
+    """Of the rows of these numbers, those that take part in a step; None for all."""
+
+
+@functools.lru_cache(maxsize=256)
+def _blocks(shape: tuple[int, ...]) -> tuple[Block, ...]:
+    """Of (R, B, ..., N), some replicas of one half and some of their rows at a time."""
     replicas, rows, *row = shape
     rows_at_once = max(1, min(rows, BLOCK // math.prod(row)))
     at_once = max(1, BLOCK // (math.prod(row) * rows_at_once))
     half = replicas // 2
     return tuple(
-        (number, some, part, block * STRIDE)
+        Block(number, some, part, block * STRIDE, (some.stop - some.start, part.stop - part.start, *row))
         for number in (0, 1)
         for block, (some, part) in enumerate(
             itertools.product(_slices(number * half, half, at_once), _slices(0, rows, rows_at_once))
         )
     )
+
+
+def _taking_part(block: Block, rows: Array) -> Block:
+    """The same numbers for those of its rows that are among ``rows``, where these are all that there is of a step."""
+    first, last = np.searchsorted(rows, (block.rows.start, block.rows.stop)).tolist()
+    return block._replace(rows=slice(first, last), chosen=rows[first:last] - block.rows.start)
 
 
 def _slices(start: int, length: int, width: int) -> list[slice]:
@@ -665,12 +703,12 @@ def _places(seed: int) -> Iterator[int]:
         yield from (random.random_raw(256) % POOL).tolist()
 
 
-def _numbers(pool: Array, start: int, array: Array) -> Array:
-    """As many numbers of ``pool`` as ``array`` has, from place ``start`` on; copied only if the pool has too few."""
-    first = start % POOL
-    if array.size > POOL:
-        return np.resize(pool[first:], array.shape)
-    return pool[first : first + array.size].reshape(array.shape)
+def _numbers(pool: Array, start: int, shape: tuple[int, ...]) -> Array:
+    """Numbers of ``pool`` from place ``start`` on; copied only if the pool has too few."""
+    first, size = start % POOL, math.prod(shape)
+    if size > POOL:
+        return np.resize(pool[first:], shape)
+    return pool[first : first + size].reshape(shape)
 
 
 @functools.lru_cache(maxsize=1)
