@@ -293,7 +293,8 @@ class Summary:
         if self.bits:
             yield "  effective bits: " + ", ".join(f"{dtype} {bits:.1f}" for dtype, bits in self.bits.items())
             largest = ", ".join(f"{dtype} {sigmas(ratio)}" for dtype, ratio in self.largest.items())
-            yield f"  largest error in sigma, of which {K:g} are accepted: {largest}"
+            aside = " (known deviations included)" if self.counts["deviating"] else ""
+            yield f"  largest error in sigma, of which {K:g} are accepted: {largest}{aside}"
         if self.declined:
             reasons = ", ".join(f"{reason} ({times})" for reason, times in self.declined.most_common())
             yield f"  golden vectors not claimed: {reasons}"
