@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from backends import BACKENDS
+from conformance.plugin import Summary
 from reference import Cell, Layer
 from reference.case_file import save_case
 from tests.some_case import some_case
@@ -127,6 +128,15 @@ def test_header_and_summary_say_what_was_judged(suite: Starter) -> None:
     assert re.fullmatch(f"{of_which}float64 {ratio}, float32 {ratio}", largest)
     assert re.fullmatch(f"{of_which}float32 {ratio}", little_largest)
     assert re.fullmatch(r"  not judged: declined: claims-little does not claim (sequence )?lengths \(1\)", skipped)
+
+
+def test_errors_of_known_deviations_are_said_to_be_among_the_largest() -> None:
+    """They are accepted however large they are."""
+    summary = Summary(largest={"float32": 1e30, "float16": 1.26}, bits={"float32": 4.0, "float16": 11.0})
+    largest = "  largest error in sigma, of which 6 are accepted: float32 ∞, float16 1.3"
+    assert list(summary.lines("mine"))[2] == largest
+    summary.counts["deviating"] = 2
+    assert list(summary.lines("mine"))[2] == f"{largest} (known deviations included)"
 
 
 def test_workers_count_as_one_process_does(suite: Starter) -> None:
