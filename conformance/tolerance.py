@@ -20,7 +20,7 @@ from reference import Array, Case, Direction, Layer, Result, exact
 from reference.noise import ARITHMETICS, Arithmetic, sigma
 
 K = 6.0
-"""The largest accepted error in units of sigma. Correct implementations have been seen to reach 4.2, and 5.1 in wide
+"""The largest accepted error in units of sigma. Correct implementations have been seen to reach 3.8, and 5.1 in wide
 layers with many rows (docs/noise.md)."""
 
 HONEST = 1.4
