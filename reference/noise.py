@@ -324,8 +324,11 @@ class NoiseSource:
         self.replicas = replicas
         self.counts_small = arithmetic.smallest_normal > NEGLIGIBLY_SMALL
         self._batch, self._steps = case.batch_size, case.num_steps
-        self._blocks: dict[tuple[int, ...], list[Block]] = {}
-        self._rows_of_step = {len(rows): rows for rows in _rows_by_length(case.row_lengths)}
+        self._blocks: dict[tuple[int, ...], tuple[Block, ...]] = {}
+        lengths = case.row_lengths
+        # However many take part in a step, they are the longest, so that their number says which.
+        taking_part = (np.flatnonzero(lengths >= least) for least in (0, *np.unique(lengths), lengths.max() + 1))
+        self._rows_of_step = {len(rows): rows for rows in taking_part}
         self._units_are_same = any(_has_same_rows(w) for weights in case.weights for w in (weights.w_ih, weights.w_hh))
         self._factors = {
             ufunc: _factors(noise * self.arithmetic.unit) if noise else None for ufunc, noise in UFUNC_NOISE.items()
@@ -500,15 +503,14 @@ class NoiseSource:
                 yield block, numbers, step, rows
         self._operation += 1
 
-    def _blocks_of(self, shape: tuple[int, ...]) -> list[Block]:
+    def _blocks_of(self, shape: tuple[int, ...]) -> tuple[Block, ...]:
         """The blocks of (R, B, ..., N), of a step in which B rows take part."""
+        replicas, rows, *row = shape
+        if rows == self._batch:
+            return _blocks(shape)
         if shape not in self._blocks:
-            replicas, rows, *row = shape
-            blocks = _blocks((replicas, self._batch, *row))
-            taking_part = self._rows_of_step[rows]
-            self._blocks[shape] = [
-                block if rows == self._batch else _taking_part(block, taking_part) for block in blocks
-            ]
+            whole, taking_part = _blocks((replicas, self._batch, *row)), self._rows_of_step[rows]
+            self._blocks[shape] = tuple(_taking_part(block, taking_part) for block in whole)
         return self._blocks[shape]
 
     def _disturb_small(self, result: Array, noise: float, ufunc: Any) -> None:
@@ -581,11 +583,6 @@ class _Waiting:
     """The standard deviation of the errors."""
     same: Array | None
     """Where each of ``total`` stands first, before any bias."""
-
-
-def _rows_by_length(lengths: Array) -> list[Array]:
-    """The rows of every step: all of them, those of more than one step, and so on, to none."""
-    return [np.flatnonzero(lengths >= least) for least in (0, *np.unique(lengths), lengths.max() + 1)]
 
 
 def _spacing(numbers: Array) -> float:

@@ -344,12 +344,11 @@ def test_errors_that_repeat_in_every_step_stay_within_sigma(cell: Cell, steps: i
     They recur in a row, whichever others have come to their end.
     """
     layer = Layer(cell=cell, input_size=3, hidden_size=17)
-    batch = 3 if ends == "together" else 25
-    lengths = None if ends == "together" else np.linspace(1, steps, batch).astype(int)
+    one_by_one = {"batch": 25, "lengths": np.linspace(1, steps, 25).astype(int).tolist()}
+    rows: dict[str, Any] = one_by_one if ends == "one by one" else {}
 
     def constant(seed: int) -> Case:
-        case = some_case(layer, batch=batch, steps=steps, seed=seed, states=False)
-        case = replace(case, lengths=lengths)
+        case = some_case(layer, steps=steps, seed=seed, states=False, **rows)
         case.x[:] = case.x[:, :1]
         (w,) = case.weights
         b_hh = w.b_hh.copy()
