@@ -13,12 +13,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import multiprocessing
 import platform
 import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from backends import Backend, Capabilities, describe, load
+from conformance.power import single_threaded
 from conformance.search import content_of
 from conformance.strategies import cases, cases_that_repeat, filled, single_layers
 from conformance.tolerance import K, ratios, truth_of
@@ -37,6 +42,9 @@ Strategy = Callable[..., st.SearchStrategy[Case]]
 
 CHUNK = 500
 """Cases of one Hypothesis run, which takes its later cases from variations of the earlier ones."""
+
+CHUNKS = 20
+"""Of a process, which makes room for another then: what Hypothesis draws it keeps."""
 
 TOLERANCES: dict[str, Callable[[Case, Array, float], Array]] = {
     "rtol 1e-3": lambda case, value, u: 1e-3 * np.abs(value),
@@ -66,19 +74,44 @@ def wide_cases(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtype
 STRATEGIES: dict[str, Strategy] = {"usual": cases, "repeating": cases_that_repeat, "wide": wide_cases}
 
 
-def drawn(
-    capabilities: Capabilities, cell: Cell, dtype: str, count: int, first_seed: int, strategy: Strategy
-) -> Iterator[Case]:
-    """About ``count`` different cases of ``strategy``, in chunks of a seed each."""
+@dataclass(frozen=True)
+class Study:
+    """What is measured, in names that another process can read."""
+
+    backend: str
+    dtype: str
+    arithmetic: str | None
+    """To judge by, if not the claimed one."""
+    of: str
+    """Which cases, of :data:`STRATEGIES`."""
+
+    def load(self) -> tuple[Backend, Capabilities]:
+        """The backend, and what it claims or is said to claim."""
+        backend = load(self.backend)
+        claimed = backend.capabilities
+        return backend, replace(claimed, arithmetic={self.dtype: self.arithmetic}) if self.arithmetic else claimed
+
+
+def measured(study: Study, cell: Cell, count: int, first_seed: int, pool: Pool) -> Iterator[dict[str, Any]]:
+    """The lines of ``count`` different cases, drawn in chunks of a seed each."""
     seen: set[bytes] = set()
-    chunk_seed = first_seed
     while len(seen) < count:
-        for case in _chunk(strategy(capabilities, cell, st.just(dtype)), chunk_seed):
-            key = content_of(case)
-            if key not in seen and len(seen) < count and any(np.any(w.w_hh) for w in case.weights):
-                seen.add(key)
-                yield case
-        chunk_seed += 1
+        seeds = range(first_seed, first_seed + math.ceil((count - len(seen)) / CHUNK))
+        for lines in pool.imap(partial(measured_chunk, study, cell), seeds):
+            new = [key for key in lines if key not in seen][: count - len(seen)]
+            seen.update(new)
+            yield from (lines[key] for key in new)
+        first_seed = seeds.stop
+
+
+def measured_chunk(study: Study, cell: Cell, chunk_seed: int) -> dict[bytes, dict[str, Any]]:
+    """The lines of one chunk, by the content of their cases."""
+    warnings.simplefilter("ignore")  # of hypothesis, about its speed
+    backend, capabilities = study.load()
+    found = _chunk(STRATEGIES[study.of](capabilities, cell, st.just(study.dtype)), chunk_seed)
+    different = {content_of(case): case for case in found if any(np.any(w.w_hh) for w in case.weights)}
+    with np.errstate(all="ignore"):
+        return {key: measure(backend, capabilities, case) for key, case in different.items()}
 
 
 def _chunk(strategy: st.SearchStrategy[Case], chunk_seed: int) -> list[Case]:
@@ -140,28 +173,22 @@ def _verdict(parts: list[tuple[str, Array, Array, Array]], bound: Callable[..., 
     return [largest, float(np.median(together)) if together.size else float("nan")]
 
 
-def measure_many(
-    backend: Backend,
-    capabilities: Capabilities,
-    cells: list[Cell],
-    dtype: str,
-    count: int,
-    first_seed: int,
-    strategy: Strategy,
-    out: Path,
-) -> None:
+def measure_many(study: Study, cells: list[Cell], count: int, first_seed: int, processes: int, out: Path) -> None:
     """Append ``count`` lines to ``out``, as many of each of the ``cells``."""
-    with out.open("a") as file:
+    name = study.load()[0].name
+    with (
+        single_threaded(),
+        multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=CHUNKS) as pool,
+        out.open("a") as file,
+    ):
         for cell in cells:
             start = time.monotonic()
             share = count // len(cells)
-            for number, case in enumerate(drawn(capabilities, cell, dtype, share, first_seed, strategy), 1):
-                with np.errstate(all="ignore"):
-                    line = measure(backend, capabilities, case)
-                file.write(json.dumps({"backend": backend.name, "dtype": dtype, **line}) + "\n")
+            for number, line in enumerate(measured(study, cell, share, first_seed, pool), 1):
+                file.write(json.dumps({"backend": name, "dtype": study.dtype, **line}) + "\n")
                 if number % 1000 == 0 or number == share:
                     seconds = time.monotonic() - start
-                    print(f"{backend.name} {dtype} {cell}: {number} of {share} cases, {seconds:.0f} s", flush=True)
+                    print(f"{name} {study.dtype} {cell}: {number} of {share} cases, {seconds:.0f} s", flush=True)
 
 
 def read(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -271,20 +298,17 @@ def main() -> None:
     parser.add_argument("--backend", default="pytorch", help="a name, or module:attribute")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--of", choices=STRATEGIES, default="usual", help="which cases are drawn (usual)")
+    parser.add_argument("--processes", type=int, default=2, help="which change nothing but the time it takes (2)")
     parser.add_argument("--out", type=Path, default=Path("measured.jsonl"))
     parser.add_argument("--plot", type=Path, help="where to draw the figure")
     options = parser.parse_args()
-    warnings.simplefilter("ignore")  # of hypothesis, about its speed
     files = options.measured
     if options.cases:
-        backend = load(options.backend)
-        capabilities = backend.capabilities
-        if options.arithmetic:
-            capabilities = replace(capabilities, arithmetic={options.dtype: options.arithmetic})
-        arithmetic = capabilities.arithmetic_of(options.dtype)
+        study = Study(options.backend, options.dtype, options.arithmetic, options.of)
+        backend, capabilities = study.load()
+        arithmetic = capabilities.arithmetic_of(study.dtype)
         print(f"{describe(backend)}; numpy {np.__version__}; {machine()}; {arithmetic} arithmetic")
-        cells, dtype, strategy = options.cells, options.dtype, STRATEGIES[options.of]
-        measure_many(backend, capabilities, cells, dtype, options.cases, options.seed, strategy, options.out)
+        measure_many(study, options.cells, options.cases, options.seed, options.processes, options.out)
         files = [*files, options.out]
     lines = read(files)
     print(table_of_ratios(lines), table_of_others(lines), sep="\n\n")
