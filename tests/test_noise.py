@@ -14,8 +14,19 @@ import pytest
 
 import reference
 from conformance.tolerance import K, Truth, Verdict, judge
-from reference import Array, Case, Cell, Direction, Layer, Result, Weights, cells, exact, noise
-from reference.noise import ARITHMETICS, FUNCTION, ROUNDING, Arithmetic, NoiseSource, Noisy, sigma
+from reference import Array, Case, Cell, Direction, Layer, Result, Weights, cells, exact
+from reference.noise import (
+    ARITHMETICS,
+    FUNCTION,
+    ROUNDING,
+    Arithmetic,
+    NoiseSource,
+    Noisy,
+    products,
+    replicas,
+    sigma,
+    source,
+)
 from tests.some_case import KINDS, LAYERS, some_case
 
 FLOAT32 = ARITHMETICS["float32"]
@@ -127,7 +138,7 @@ def test_float64_noise_is_reproducible_beside_float64_rounding() -> None:
     """A perturbation of the inputs by what float64 rounds changes sigma by a millionth, with the noise kept."""
     case = some_case(KINDS[2], steps=20)
     near = case.map(lambda a: a * (1 + 2.0**-52))
-    with mock.patch.object(noise, "_seed", return_value=7):
+    with mock.patch.object(replicas, "_seed", return_value=7):
         found, expected = (sigma(c, ARITHMETICS["float64"]).y for c in (near, case))
     assert np.allclose(found, expected, rtol=2e-6, atol=0)
 
@@ -216,11 +227,11 @@ def test_the_sums_on_the_way_change_evenly_between_the_pieces_of_a_product(n: in
     """Their l2 norm is that of a polygon through the sums at the ends of the pieces, the last of which may be short."""
     numbers = np.random.default_rng(n)
     a, weights = numbers.standard_normal((2, n)), numbers.standard_normal((n, 3))
-    ends = [*range(0, n, max(noise.PIECES, -(-n // noise.PIECES))), n]
+    ends = [*range(0, n, max(products.PIECES, -(-n // products.PIECES))), n]
     sums = np.array([a[:, :end] @ weights[:end] for end in ends])
     middles = (np.arange(1000 * n) + 0.5) / 1000
     squares = [np.mean(np.interp(middles, ends, sums[:, i, j]) ** 2) * n for i in range(2) for j in range(3)]
-    partial_sums = noise._Product(weights)._partial_sums(a)
+    partial_sums = products.Product(weights)._partial_sums(a)
     np.testing.assert_allclose(partial_sums, np.sqrt(squares).reshape(2, 3), rtol=1e-5)
 
 
@@ -446,7 +457,7 @@ def test_terms_that_are_all_the_same_err_alike(state_first: bool) -> None:
     cases, run = [constant(seed) for seed in range(10)], functools.partial(in_one_loop, state_first=state_first)
     assert distribution(cases, FLOAT32, run)[1] < 4
     # Its units are the same too, and what sigma allows for that would hide a part.
-    with mock.patch.object(noise, "REPEATS", 64), mock.patch.object(noise, "_has_same_rows", return_value=False):
+    with mock.patch.object(products, "REPEATS", 64), mock.patch.object(source, "_has_same_rows", return_value=False):
         assert distribution(cases, FLOAT32, run)[1] > 6
 
 
@@ -472,7 +483,7 @@ def test_units_with_the_same_weights_err_alike() -> None:
 
     cases = [constant(seed) for seed in range(10)]
     assert distribution(cases, ARITHMETICS["bfloat16-float32"], run)[1] < 4
-    with mock.patch.object(noise, "_has_same_rows", return_value=False):
+    with mock.patch.object(source, "_has_same_rows", return_value=False):
         assert distribution(cases, ARITHMETICS["bfloat16-float32"], run)[1] > 5
 
 
