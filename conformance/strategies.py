@@ -10,8 +10,8 @@ a flag, a length or a magnitude; so no two of these are equal by accident:
 - inputs, weights, biases and states have magnitudes of their own, from lost in rounding to saturating every gate;
 - activations differ where their arguments lie, so :func:`sweeps` leads every gate through them.
 
-Where numbers are equal nevertheless, in the examples that people write, a library may take that for a special case;
-:func:`cases_that_repeat` has them.
+Where numbers are equal nevertheless, or zero, in the examples that people write, a library may take that for a special
+case; :func:`cases_that_repeat` and :func:`cases_with_zeros` have them.
 
 Where a new shape costs a backend a compilation, sizes and features come together, from the table :data:`FEW_SHAPES`,
 and everything else is drawn as ever.
@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -52,8 +53,11 @@ bits. L is the number of layers, which otherwise is 3 at most."""
 WHOLE = (8, 16, 24, 32)
 """Sizes of B, I and H where all of them fill blocks, as kernels of their own want it that work on whole tiles."""
 
-PAST_A_BYTE = (256, 257, 320, 513)
-"""Sizes that a byte does not count, and a block of 256 threads does not hold."""
+PAST_A_BYTE = {"T": (256, 513, 1025), "H": (256, 320, 513, 513), "B": (256, 320, 513), "I": (257, 512, 1025)}
+"""Sizes that a byte does not count, and a block of 256 threads does not hold, nor perhaps one of 512 or 1024."""
+
+PAST_TWO_BYTES = {"B": 57, "T": 61, "H": 19}
+"""Of a y with more elements than two bytes count, in one direction."""
 
 SWEPT = (5, 9, 11)
 """B, T and H of a case that sweeps an activation: some five hundred points."""
@@ -269,11 +273,17 @@ def sweeps(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: s
 
 @st.composite
 def large_cases(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: st.SearchStrategy[str]) -> Case:
-    """Cases in which T, or H, or both B and I, are more than a byte counts, and everything else is small."""
+    """Cases in which T, or H, or both B and I, are more than a byte counts, and everything else is small.
+
+    Or y has more elements than two bytes count.
+    """
     few = capabilities.few_shapes
-    large = draw(st.sampled_from(["T", "H", "BI"]))
-    past_a_byte, small = (st.just(257), st.just(2)) if few else (st.sampled_from(PAST_A_BYTE), st.integers(1, 3))
-    batch, steps, inputs, hidden = (draw(past_a_byte if axis in large else small) for axis in "BTIH")
+    large = draw(st.sampled_from(["T", "H", "BI", "BTH"]))
+    if large == "BTH":
+        sizes = PAST_TWO_BYTES
+    else:
+        sizes = {axis: 257 if few else draw(st.sampled_from(PAST_A_BYTE[axis])) for axis in large}
+    batch, steps, inputs, hidden = (sizes.get(axis) or (2 if few else draw(st.integers(1, 3))) for axis in "BTIH")
     layer = draw(single_layers(capabilities, cell, inputs, hidden))
     with_lengths = not few and capabilities.lengths and draw(st.booleans())
     lengths = draw(st.lists(lengths_of(steps, 1), min_size=batch, max_size=batch)) if with_lengths else None
@@ -286,8 +296,9 @@ def cases_that_repeat(
 ) -> Case:
     """Cases in which numbers are the same: along any axes of the input, of a kind of weights, of the initial states.
 
-    Many an example is made of constants, and many a layer begins with the identity. What is the same may be stored
-    once, folded, or taken for something simpler, and its rounding errors are the same too.
+    Both biases may be the same as well, or both states. Many an example is made of constants, and many a layer begins
+    with the identity. What is the same may be stored once, folded, or taken for something simpler, and its rounding
+    errors are the same too.
     """
     case = draw(cases(capabilities, cell, dtypes))
     directions, hidden = case.layer.num_directions, case.layer.hidden_size
@@ -297,6 +308,7 @@ def cases_that_repeat(
 
     of_x, of_w_ih, of_w_hh, of_biases, of_states = some_of(3), some_of(3), some_of(3), some_of(2), some_of(3)
     is_one_for_all, is_diagonal = draw(st.booleans()), draw(st.integers(0, 3)) == 3
+    biases_are_one, states_are_one = draw(st.booleans()), draw(st.booleans())
 
     def recurrent(w_hh: Array) -> Array:
         if is_diagonal:
@@ -311,16 +323,59 @@ def cases_that_repeat(
             None if w.w_ih is None else _repeated_terms(w.w_ih, of_w_ih),
             recurrent(w.w_hh),
             _repeated(w.b_ih, of_biases),
-            _repeated(w.b_hh, of_biases),
+            _repeated(w.b_ih if biases_are_one else w.b_hh, of_biases),
         )
 
+    c_0 = case.h_0 if states_are_one else case.c_0
     return replace(
         case,
         weights=tuple(map(weights_of, range(len(case.weights)))),
         x=_repeated(case.x, of_x),
         h_0=None if case.h_0 is None else _repeated(case.h_0, of_states),
-        c_0=None if case.c_0 is None else _repeated(case.c_0, of_states),
+        c_0=None if case.c_0 is None or c_0 is None else _repeated(c_0, of_states),
     )
+
+
+@st.composite
+def cases_with_zeros(
+    draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: st.SearchStrategy[str]
+) -> Case:
+    """Cases in which numbers are zero: all of a kind, those at one place along an axis, or all but those.
+
+    Many an example starts from zeros, or shows what an impulse does. What is zero may be left out, and something that
+    is not zero with it.
+    """
+    case = draw(cases(capabilities, cell, dtypes, states=True))
+    names = ["h_0", *["c_0"] * (cell is Cell.LSTM), "x", "w_hh", "w_ih", *["b_ih", "b_hh"] * case.layer.bias]
+    zeroing = {name: draw(_zeroing()) for name in draw(st.sets(st.sampled_from(names), min_size=1, max_size=3))}
+    slots = range(len(case.weights))
+    of_weights = set(slots) if draw(st.booleans()) else {draw(st.sampled_from(slots))}
+
+    def zeroed(name: str, array: Any) -> Any:
+        return zeroing[name](array) if array is not None and name in zeroing else array
+
+    def weights_of(k: int) -> Weights:
+        w = case.weights[k]
+        return Weights(**{name: zeroed(name, array) for name, array in vars(w).items()}) if k in of_weights else w
+
+    states = {name: zeroed(name, getattr(case, name)) for name in ("x", "h_0", "c_0")}
+    return replace(case, weights=tuple(map(weights_of, slots)), **states)
+
+
+@st.composite
+def _zeroing(draw: st.DrawFn) -> Callable[[Array], Array]:
+    """What makes zeros of all numbers of an array, of those at one place along an axis, or of all but those."""
+    axis, place, others = draw(st.sampled_from([None, 0, 1, 2])), draw(st.integers(0, 63)), draw(st.booleans())
+
+    def zeroed(array: Array) -> Array:
+        if axis is None:
+            return np.zeros_like(array)
+        along = np.moveaxis(array.copy(), axis % array.ndim, 0)
+        is_zero = (np.arange(len(along)) == place % len(along)) != others
+        along[is_zero] = 0
+        return np.moveaxis(along, 0, axis % array.ndim)
+
+    return zeroed
 
 
 def _repeated(array: Array, axes: set[int]) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance.search import Judged, agrees_with_reference, for_every_case
-from conformance.strategies import cases_that_repeat, cases_with_nan, large_cases, sweeps
+from conformance.strategies import cases_that_repeat, cases_with_nan, cases_with_zeros, large_cases, sweeps
 from conformance.tolerance import Verdict
 from reference import Case
 
@@ -26,7 +26,7 @@ def test_every_activation_agrees_wherever_its_argument_lies(backend: Judged, cas
 
 @for_every_case(needs=("linear",), strategy=large_cases)
 def test_no_size_is_too_large(backend: Judged, case: Case) -> Verdict:
-    """Rows, steps, features and units past the first 256 are as those before."""
+    """Rows, steps, features and units past the first 256, and elements past the first 65536, are as those before."""
     return agrees_with_reference(backend, case)
 
 
@@ -34,6 +34,13 @@ def test_no_size_is_too_large(backend: Judged, case: Case) -> Verdict:
 @for_every_case(strategy=cases_that_repeat)
 def test_numbers_that_repeat_are_as_any_others(backend: Judged, case: Case) -> Verdict:
     """Inputs, weights and states that are the same along an axis, or diagonal, are no special case."""
+    return agrees_with_reference(backend, case)
+
+
+@pytest.mark.each_dtype
+@for_every_case(strategy=cases_with_zeros)
+def test_numbers_that_are_zero_are_as_any_others(backend: Judged, case: Case) -> Verdict:
+    """Inputs, weights and states that are zero, all of them or those in one place, are no special case."""
     return agrees_with_reference(backend, case)
 
 

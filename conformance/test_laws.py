@@ -195,10 +195,33 @@ def test_a_result_outlives_the_next_call(backend: Judged, case: Case) -> Verdict
 
 
 @for_every_case()
+def test_arrays_are_read_in_every_call(backend: Judged, case: Case) -> Verdict:
+    """Where the numbers in an array have changed from one call to the next, as in training, the new ones count."""
+    held = case.map(np.negative)
+    backend.run_in_place(held)
+    for name, array in arrays_of_case(held).items():
+        array[...] = arrays_of_case(case)[name]
+    return alike(backend, case, backend.run_in_place(held))
+
+
+@for_every_case()
+def test_one_array_may_be_given_several_times(backend: Judged, case: Case) -> Verdict:
+    """The same array for both states, for both biases, and for every layer and direction is as good as copies of it."""
+    one = replace(case, weights=_shared(case), c_0=None if case.c_0 is None else case.h_0)
+    return alike(backend, one, backend.run_in_place(one))
+
+
+@for_every_case()
 def test_strided_views_give_the_same_as_copies(backend: Judged, case: Case) -> Verdict:
     """Arrays that are not contiguous are read as they are."""
     # In place, because a copy of a view is not the view.
     return alike(backend, case, backend.run_in_place(case.map(as_strided_view)))
+
+
+@for_every_case()
+def test_views_that_run_backwards_give_the_same_as_copies(backend: Judged, case: Case) -> Verdict:
+    """Arrays that lie in memory from the end to the beginning are read as they are."""
+    return alike(backend, case, backend.run_in_place(case.map(lambda array: np.flip(np.flip(array).copy()))))
 
 
 def as_strided_view(array: Array) -> Array:
@@ -206,6 +229,14 @@ def as_strided_view(array: Array) -> Array:
     roomy: Array = np.full((*array.shape[::-1], 2), np.nan, array.dtype)
     roomy[..., 0] = array.transpose()
     return roomy[..., 0].transpose()
+
+
+def _shared(case: Case) -> tuple[Weights, ...]:
+    """Weights of which all layers and directions have the same arrays, as far as their shapes are the same."""
+    first: dict[tuple[int, ...] | None, Weights] = {}
+    for w in case.weights:
+        first.setdefault(None if w.w_ih is None else w.w_ih.shape, replace(w, b_hh=w.b_ih))
+    return tuple(first[None if w.w_ih is None else w.w_ih.shape] for w in case.weights)
 
 
 def each_row_alone(backend: Judged, case: Case) -> Result:

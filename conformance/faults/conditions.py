@@ -82,12 +82,16 @@ NOT_RELU = Condition("tanh", lambda case: case.layer.activation == "tanh")
 A_STEP = Condition("any valid step", lambda case: bool(np.any(case.row_lengths >= 1)))
 STEPS = Condition("two steps or more", lambda case: bool(np.any(case.row_lengths >= 2)))
 H_0 = Condition("h_0 not zero", lambda case: _nonzero(case.h_0))
+H_0_ZEROS = Condition("h_0 given as zeros", lambda case: case.h_0 is not None and not np.any(case.h_0))
 C_0 = Condition("c_0 not zero", lambda case: _nonzero(case.c_0))
 STATES = (H_0 | C_0).called("initial states not zero")
 RECURRENT = (STEPS | (H_0 & A_STEP)).called("two steps or more, or h_0 not zero")
 RECURRENT_CELL = (STEPS | (STATES & A_STEP)).called("two steps or more, or an initial state not zero")
 NO_STATES = Condition("no initial states", lambda case: case.h_0 is None)
 
+STEP_OF_ZEROS = Condition(
+    "a valid step at which all of x is zero", lambda case: bool(np.any(~case.x.any(axis=2) & case.valid))
+)
 LENGTHS = Condition("lengths", lambda case: case.lengths is not None)
 PADDING = Condition("a row shorter than T", lambda case: bool(np.any(case.row_lengths < case.num_steps)))
 EMPTY = Condition("a row of length 0", lambda case: bool(np.any(case.row_lengths == 0)))
@@ -107,12 +111,19 @@ ROWS = Condition("two rows or more", lambda case: case.batch_size >= 2)
 UNITS = Condition("two units or more", lambda case: case.layer.hidden_size >= 2)
 SKIP = Condition("input_mode skip", lambda case: case.layer.input_mode == "skip")
 NO_BIAS = Condition("a layer without bias", lambda case: not case.layer.bias)
+ZERO_W_HH = Condition("a w_hh of zeros", lambda case: any(not np.any(w.w_hh) for w in case.weights))
+EQUAL_BIASES = Condition("b_ih equal to b_hh", lambda case: any(np.array_equal(w.b_ih, w.b_hh) for w in case.weights))
+ONE_BIAS = Condition("one array for both biases", lambda case: any(w.b_ih is w.b_hh for w in case.weights))
 BIAS = Condition("biases not zero", lambda case: any(_nonzero(w.b_ih) or _nonzero(w.b_hh) for w in case.weights))
 B_IH = Condition("b_ih not zero", lambda case: any(_nonzero(w.b_ih) for w in case.weights))
 B_HH = Condition("b_hh not zero", lambda case: any(_nonzero(w.b_hh) for w in case.weights))
 STRIDED = Condition(
     "an array that is not contiguous",
     lambda case: any(not array.flags.c_contiguous for array in arrays_of_case(case).values()),
+)
+BACKWARD_VIEW = Condition(
+    "an array that runs backwards in memory",
+    lambda case: any(min(array.strides) < 0 for array in arrays_of_case(case).values()),
 )
 
 

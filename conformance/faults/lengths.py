@@ -17,6 +17,7 @@ from conformance.faults.conditions import (
     PADDING,
     STACKED,
     STATES,
+    STEP_OF_ZEROS,
     UNEQUAL,
     Condition,
 )
@@ -487,3 +488,19 @@ def _(case: Case, result: Result) -> Result:
 def _(part: Part, result: Result) -> Result:
     before = run_part(replace(part, lengths=np.maximum(part.lengths - 1, 0)))
     return replace(result, c_n=before.c_n)
+
+
+@GROUP.part(
+    "steps-of-zeros-taken-for-padding",
+    "A step at which all of x is zero is taken for padding: it is passed over, and its output is zero.",
+    look_at="whether padding is told by lengths, or by a number that stands in it",
+    where="the steps of layer 0",
+    shows=STEP_OF_ZEROS,
+)
+def _(part: Part) -> Part:
+    if part.number > 0:
+        return part
+    rows, steps = np.arange(part.case.batch_size)[:, None], np.arange(part.case.num_steps)
+    taken = (steps < part.lengths[:, None]) & part.x[rows, part.read].any(axis=2)
+    first = np.argsort(~taken, axis=1, kind="stable")
+    return replace(part, read=part.read[rows, first], write=part.write[rows, first], lengths=taken.sum(axis=1))

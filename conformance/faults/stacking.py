@@ -384,6 +384,17 @@ GROUP.part(
     shows=at_least("I", COLUMNS + 1, lambda case: case.layer.input_size) & A_STEP,
 )(lambda part: _reading(part, COLUMNS))
 
+THREADS = 512
+
+
+GROUP.part(
+    "units-after-the-first-512-not-computed",
+    f"A block of {THREADS} threads computes one unit each, and there is only one block.",
+    look_at="how many blocks of units are launched for a wide layer",
+    where="the units of every layer",
+    shows=at_least("H", THREADS + 1, lambda case: case.layer.hidden_size) & A_STEP,
+)(lambda part: _with_units(part, THREADS))
+
 ROWS_OF_A_TILE = 8
 ROWS_AT_MOST = 64
 BYTE = 256
@@ -422,3 +433,22 @@ GROUP.result(
     shows=at_least("B", BYTE, lambda case: case.batch_size) & A_STEP,
     kind="F40",
 )(lambda case, result: _with_rows(result, case.batch_size % BYTE))
+
+TWO_BYTES = 2**16
+
+
+def _size_of_y(case: Case) -> int:
+    return case.valid.size * case.layer.num_directions * case.layer.hidden_size
+
+
+@GROUP.result(
+    "offsets-of-y-in-two-bytes",
+    f"Offsets into y have two bytes, so that elements after the first {TWO_BYTES} are not written.",
+    look_at="the type of offsets into large arrays",
+    where="the last rows of y",
+    shows=at_least("B*T*D*H", TWO_BYTES + 1, _size_of_y) & A_STEP,
+)
+def _(case: Case, result: Result) -> Result:
+    y = result.y.copy()
+    y.reshape(-1)[TWO_BYTES:] = 0
+    return replace(result, y=y)

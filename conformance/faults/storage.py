@@ -7,7 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from conformance.faults.conditions import A_STEP, BIAS, PADDING, RECURRENT, STATES, STRIDED, Condition
+from conformance.faults.conditions import (
+    A_STEP,
+    BACKWARD_VIEW,
+    BIAS,
+    PADDING,
+    RECURRENT,
+    STATES,
+    STRIDED,
+    Condition,
+)
 from conformance.faults.fault import Group, Run
 from conformance.faults.gates import change_fields, change_weights
 from conformance.faults.states import change_states
@@ -74,6 +83,18 @@ strided(
 )
 
 
+@GROUP.case(
+    "signs-of-strides-ignored",
+    "An array that lies in memory from the end to the beginning is read from the beginning.",
+    look_at="whether strides may be negative, and where the first element lies then",
+    where="every array that is passed in",
+    shows=BACKWARD_VIEW & A_STEP,
+    kind="F43",
+)
+def _(case: Case) -> Case:
+    return case.map(lambda array: np.flip(array, tuple(np.flatnonzero(np.array(array.strides) < 0).tolist())))
+
+
 def writing(name: str, says: str, look_at: str, where: str, shows: Condition, write: Callable[[Case], None]) -> None:
     """A fault of writing to what belongs to the caller, once the result is computed."""
 
@@ -133,6 +154,23 @@ def _(run: Run) -> Run:
         return run(replace(case, weights=first.weights))
 
     return wrong
+
+
+@GROUP.around(
+    "weights-kept-by-array",
+    "Weights are packed once for each array that holds them, and not again when what the array holds has changed.",
+    look_at="what a cache of packed weights is keyed by, and what happens to it when weights are updated in place",
+    where="the parameters, once they have changed",
+    shows=Condition("a second call with other weights in the same arrays", lambda case: True),
+    remembers=True,
+)
+def _(run: Run) -> Run:
+    packed: dict[int, tuple[Array, Array]] = {}
+
+    def kept(array: Array) -> Array:
+        return packed.setdefault(id(array), (array, array.copy()))[1]  # which keeps the array alive, and its id
+
+    return lambda case: run(change_weights(case, lambda w: change_fields(w, tuple(vars(w)), kept)))
 
 
 @GROUP.around(
