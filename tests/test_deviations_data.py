@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from conformance.deviations import DEVIATIONS, REPRODUCERS, Deviation
 from conformance.deviations import deviation as deviation_module
 from conformance.deviations.__main__ import main
 from conformance.deviations.document import document
-from conformance.deviations.erring import Erring, Loose, off_by, one_unit, shows, with_activations
+from conformance.deviations.erring import SIGNS, Erring, Loose, StepOf, off_by, one_unit, shows, with_activations
 from conformance.deviations.lengths import padded, without_lengths
 from conformance.search import Judged, Subject, Tally, agrees_with_reference, explains, verdict_of
 from conformance.tolerance import Mismatch, Truth, Verdict, judge, truth_of
@@ -141,6 +142,19 @@ def test_models_accept_what_errs_as_they_say() -> None:
     assert [judge(loose, result(steps)).accepted for steps in (above, below, None)] == [True, True, True]
     wrong = replace(result(), h_n=result().h_n + np.float32(0.1))
     assert not judge(loose, wrong).accepted
+
+
+def test_errors_that_cancel_with_some_signs_are_allowed_for_with_others() -> None:
+    """Where c and g of an LSTM are opposite, errors of the same sign in i and f cancel, and others add up."""
+    truth = truth_of(one_unit(Cell.LSTM, [0.25, -0.125, 1, 0.5], [-1], h_0=0, c_0=math.tanh(1)), Capabilities())
+    steps = [with_activations(sigmoid=off_by(sigmoid, 1e-4, signs)) for signs in SIGNS]
+
+    def room(*steps: StepOf) -> float:
+        return float(dict(Loose.of(truth, *steps).sigma.items())["c_n"].item())
+
+    alone = [room(step) for step in steps]
+    assert min(alone) < 1e-7 and max(alone) == pytest.approx(2e-4 * math.tanh(1), rel=1e-3)
+    assert room(*steps) == pytest.approx(np.sqrt(np.mean(np.square(alone))), rel=1e-3)
 
 
 def test_a_row_run_to_its_end_is_what_comes_of_ignored_lengths() -> None:

@@ -33,12 +33,17 @@ def with_activations(**activations: Activation) -> StepOf:
     return replace(Equations(), **activations).step_of  # type: ignore[arg-type]
 
 
-def off_by(function: Activation, absolute: float) -> Activation:
-    """``function`` with an absolute error of this size, of either sign by turns, so that errors do not cancel."""
+SIGNS = range(8)
+"""Of errors whose size is known, so many choices of signs: in one of them errors may happen to cancel."""
+
+
+def off_by(function: Activation, absolute: float, signs: int = 0) -> Activation:
+    """``function`` with an absolute error of this size, whose sign is that of chance; ``signs`` says of which."""
 
     def erring(x: Array) -> Array:
-        sign = np.where(np.indices(x.shape).sum(axis=0) % 2 == 0, 1.0, -1.0)
-        return function(x) + absolute * sign
+        # Neighbouring arguments have different signs, and so do different gates of a unit.
+        mantissa = np.frexp(x)[0]
+        return function(x) + absolute * np.where(np.sin(1e6 * mantissa + signs) < 0, -1.0, 1.0)
 
     return erring
 
@@ -92,26 +97,28 @@ class Erring(Truth):
 class Loose(Truth):
     """A truth with room for errors of known size and unknown sign, on top of those of rounding."""
 
-    step_of: StepOf
+    steps_of: tuple[StepOf, ...]
+    """Samples of such errors."""
 
     @classmethod
-    def of(cls, truth: Truth, step_of: StepOf) -> Loose:
+    def of(cls, truth: Truth, *steps_of: StepOf) -> Loose:
         """In place of ``truth``."""
-        return cls(truth.case, truth.arithmetic, truth.zero_length, step_of=step_of)
+        return cls(truth.case, truth.arithmetic, truth.zero_length, steps_of=steps_of)
 
     @cached_property
     def sigma(self) -> Result:
-        """That of rounding and, added to it, what the steps differ by; K times that leaves room for worse luck.
+        """That of rounding and, added to it, the root mean square of what the steps differ by.
 
-        A difference counts at least as its root mean square over the units, so that none is small by chance.
+        It counts at least as much as over the units, so that none is small by chance. K times that leaves room for
+        worse luck.
         """
-        rounding, apart = super().sigma, difference(self.case, self.step_of)
+        rounding, samples = super().sigma, [difference(self.case, step_of) for step_of in self.steps_of]
 
-        def room(difference: Array) -> Array:
-            typical = np.sqrt(np.mean(difference**2, axis=-1, keepdims=True))
-            return np.asarray(np.maximum(np.abs(difference), typical))
+        def room(name: str) -> Array:
+            square = np.mean([getattr(sample, name) ** 2 for sample in samples], axis=0)
+            return np.asarray(np.sqrt(np.maximum(square, np.mean(square, axis=-1, keepdims=True))))
 
-        return Result(**{name: array + room(getattr(apart, name)) for name, array in rounding.items()})
+        return Result(**{name: array + room(name) for name, array in rounding.items()})
 
 
 def in_float32(truth: Truth) -> Truth:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from conformance.deviations.deviation import Deviation
-from conformance.deviations.erring import Loose, StepOf, off_by, one_unit, shows, with_activations
+from conformance.deviations.erring import SIGNS, Loose, StepOf, off_by, one_unit, shows, with_activations
 from conformance.tolerance import has_nan
 from reference import Case, Cell
 from reference.cells import sigmoid
@@ -23,16 +23,16 @@ CANDIDATE = 6e-7
 """What the tanh of the GRU may be off, relative to it; 10 units of 2^-24 just below 10, and 8 beyond, were seen."""
 
 
-def _erring_tanh() -> StepOf:
-    return with_activations(tanh=off_by(np.tanh, GATE))
+def _erring_tanh(signs: int = 0) -> StepOf:
+    return with_activations(tanh=off_by(np.tanh, GATE, signs))
 
 
-def _erring_gates() -> StepOf:
-    return with_activations(sigmoid=off_by(sigmoid, GATE))
+def _erring_gates(signs: int = 0) -> StepOf:
+    return with_activations(sigmoid=off_by(sigmoid, GATE, signs))
 
 
-def _erring_gru() -> StepOf:
-    return with_activations(sigmoid=off_by(sigmoid, GATE), tanh=lambda x: np.tanh(x) * (1 + CANDIDATE))
+def _erring_gru(signs: int = 0) -> StepOf:
+    return with_activations(sigmoid=off_by(sigmoid, GATE, signs), tanh=lambda x: np.tanh(x) * (1 + CANDIDATE))
 
 
 def _rnn_tanh(case: Case) -> bool:
@@ -63,7 +63,7 @@ DEVIATIONS = (
         should="The tanh of a small number is that number; numpy, PyTorch and the LSTM operator keep its bits.",
         seen="An absolute error of up to 1.7e-7: tanh(1e-4) has 13 bits, and below 3e-8 the result is 0.",
         concerns=_rnn_tanh,
-        model=lambda truth: Loose.of(truth, _erring_tanh()),
+        model=lambda truth: Loose.of(truth, *map(_erring_tanh, SIGNS)),
         pinned=lambda: one_unit(Cell.RNN, [1], [1e-4]),
     ),
     Deviation(
@@ -74,7 +74,7 @@ DEVIATIONS = (
         should="A gate that is nearly closed is small and has a relative accuracy: exp(x)/(1 + exp(x)).",
         seen="An absolute error of up to 1.7e-7: sigmoid(-8) has 12 bits, and from -18 on the result is 0.",
         concerns=_sigmoid,
-        model=lambda truth: Loose.of(truth, _erring_gates()),
+        model=lambda truth: Loose.of(truth, *map(_erring_gates, SIGNS)),
         pinned=lambda: one_unit(Cell.GRU, [0, -8, 0], [1], h_0=1.0),
     ),
     Deviation(
@@ -85,7 +85,7 @@ DEVIATIONS = (
         should="A tanh is at most 1, and within two units in the last place.",
         seen="10 units of 2^-24 just below 10, and 8 beyond: a saturated candidate, and so the state, is 1.0000005.",
         concerns=_gru_candidate,
-        model=lambda truth: Loose.of(truth, _erring_gru()),
+        model=lambda truth: Loose.of(truth, *map(_erring_gru, SIGNS)),
         pinned=lambda: one_unit(Cell.GRU, [0, -0.2, 1], list(np.linspace(9.8, 10, 64))),
     ),
     Deviation(
