@@ -224,6 +224,19 @@ def test_views_that_run_backwards_give_the_same_as_copies(backend: Judged, case:
     return alike(backend, case, backend.run_in_place(case.map(lambda array: np.flip(np.flip(array).copy()))))
 
 
+@for_every_case()
+def test_read_only_slices_give_the_same_as_copies(backend: Judged, case: Case) -> Verdict:
+    """Parts of larger arrays that may only be read, as of a file in memory, are read as they are."""
+    return alike(backend, case, backend.run_in_place(case.map(as_read_only_slice)))
+
+
+def as_read_only_slice(array: Array) -> Array:
+    """The same content in the middle of a larger array, among NaN; it may not be written to."""
+    larger = np.pad(array, 1, constant_values=np.nan)
+    larger.flags.writeable = False
+    return larger[(slice(1, -1),) * array.ndim]
+
+
 def as_strided_view(array: Array) -> Array:
     """The same content as a view whose axes lie in memory in reverse order, with gaps between the elements."""
     roomy: Array = np.full((*array.shape[::-1], 2), np.nan, array.dtype)

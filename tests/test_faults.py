@@ -85,7 +85,7 @@ def tried() -> tuple[Tried, ...]:
     cases += [some_case(replace(kind, num_layers=2), lengths=[5, 0, 3, 1]) for kind in KINDS]  # in float64
     one = some_case(KINDS[0])
     cases.append(replace(one, weights=tuple(replace(w, b_hh=w.b_ih) for w in one.weights)))
-    cases.append(one.map(np.flip))
+    cases += [one.map(np.flip), one.map(lambda array: np.pad(array, 1)[(slice(1, -1),) * array.ndim])]
     cases.append(some_case(replace(KINDS[0], input_size=2, hidden_size=19), batch=57, steps=61).astype(np.float32))
     return tuple(Tried(case, truth_of(case, WrongBackend.capabilities)) for case in cases)
 

@@ -83,6 +83,15 @@ strided(
 )
 
 
+strided(
+    "outer-strides-ignored",
+    "An array whose last axis is contiguous is read as if all of it were.",
+    "every array that is passed in",
+    A_STEP,
+    lambda case: case.map(lambda array: as_if_contiguous(array) if array.strides[-1] == array.itemsize else array),
+)
+
+
 @GROUP.case(
     "signs-of-strides-ignored",
     "An array that lies in memory from the end to the beginning is read from the beginning.",
