@@ -541,8 +541,8 @@ def test_terms_that_repeat_come_to_no_more_than_others(cell: Cell) -> None:
 
 
 @every_cell
-def test_numbers_are_zero_at_any_place(cell: Cell) -> None:
-    """Each array is zero as a whole, at one place along each of its axes, everywhere else, and not at all."""
+def test_numbers_of_every_kind_are_zero(cell: Cell) -> None:
+    """Each array is zero as a whole in some cases, in part in others, and not at all in others."""
     seen: defaultdict[str, set[Any]] = defaultdict(set)
 
     @settings(same_every_time, max_examples=1000)
@@ -559,12 +559,22 @@ def test_numbers_are_zero_at_any_place(cell: Cell) -> None:
     look()
     if cell is Cell.LSTM:
         assert len(seen.pop("only one of the states")) == 4
+    assert len(seen) == (7 if cell is Cell.LSTM else 6)
     assert all({"all", "none"} < found for found in seen.values()), seen
-    for names in (("x",), ("h_0", *["c_0"] * (cell is Cell.LSTM)), ("w_ih", "w_hh"), ("b_ih", "b_hh")):
-        first = 1 if cell is Cell.RNN and names[0] not in ("x", "h_0") else 0  # an RNN has one gate
-        places = itertools.product(range(first, 2 if names[0] == "b_ih" else 3), ("one", "others"))
-        assert set().union(*(seen.pop(name) for name in names)) == {"all", "none", *places}, names
-    assert not seen
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (4, 5)])
+def test_any_place_of_an_array_may_be_zero(shape: tuple[int, ...]) -> None:
+    """All of it, one place along any of its axes, or all but that."""
+    found: set[Any] = set()
+
+    @settings(same_every_time, max_examples=500)
+    @given(conformance.strategies._zeroing())
+    def look(zeroing: Callable[[Array], Array]) -> None:
+        found.update(zeros_of(zeroing(np.ones(shape))))
+
+    look()
+    assert found == {"all", *itertools.product(range(len(shape)), ("one", "others"))}
 
 
 def zeros_of(array: Array) -> Iterator[Any]:
