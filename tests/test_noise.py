@@ -282,11 +282,27 @@ def test_replicas_are_independent() -> None:
         ("np.einsum", lambda a: np.einsum("ij,ij->i", a, a)),
         ("np.add.reduce", lambda a: a.sum(axis=0)),
         ("np.matmul", lambda a: np.ones((2, 2)) @ a),
+        ("np.maximum", lambda a: np.maximum(a, 1)),
+        ("np.minimum", lambda a: np.minimum(a, 0)),
         ("this method", lambda a: a.dot(a.T)),
         ("this method", lambda a: a.round()),
         ("float32", lambda a: a.astype(np.float32)),
     ],
-    ids=["sqrt", "sign", "clip", "where", "dot", "einsum", "sum", "plain-first", "dot-method", "round", "astype"],
+    ids=[
+        "sqrt",
+        "sign",
+        "clip",
+        "where",
+        "dot",
+        "einsum",
+        "sum",
+        "plain-first",
+        "maximum",
+        "minimum",
+        "dot-method",
+        "round",
+        "astype",
+    ],
 )
 def test_an_operation_without_a_noise_model_is_refused(name: str, operation: Callable[[Any], Any]) -> None:
     """What the model does not know raises and names itself, rather than pass unperturbed."""
@@ -561,6 +577,26 @@ def test_a_relu_state_that_fades_out_of_float16_raises_no_alarm() -> None:
         assert np.all(error <= K * truth.sigma.y)
         faded += bool(np.any((error > 0) & (truth.value.y < 2.0**-24)))
     assert faded > 50
+
+
+def test_a_relu_that_is_just_off_may_err_by_what_its_argument_may() -> None:
+    """Replicas above zero are few there, or none, and what they come to says little of how far others may go."""
+    layer = Layer(cell=Cell.RNN, input_size=2, hidden_size=1, activation="relu", bias=False)
+    one, none = np.ones((1, 1, 2)), np.zeros((1, 1))
+    weights = (Weights(one, np.zeros((1, 1, 1)), none, none),)
+    below = np.array([-8, -2, 0, 1, 2, 3, 4, 5, 9])
+
+    def case(layer: Layer, m: Array) -> Case:
+        return Case(layer, weights, np.stack([np.full(m.shape, 0.75), m - 0.75], axis=-1)[:, None])
+
+    s = sigma(case(replace(layer, activation="tanh"), np.zeros(below.shape)), FLOAT32).y[:, 0, 0]
+    beside_zero = case(layer, -below * s)
+    # With K*s the argument m comes to m + K*s, and so does the result, of which that is to be at most K sigma.
+    assert source.FARTHEST >= K
+    wanted = s * np.clip(1 - below / source.FARTHEST, 0, 1)
+    np.testing.assert_allclose(sigma(beside_zero, FLOAT32).y[:, 0, 0], wanted, rtol=0.3, atol=0.1 * s.max())
+    with mock.patch.object(NoiseSource, "disturb_beside_zero"):
+        assert sigma(beside_zero, FLOAT32).y[4, 0, 0] < wanted[4] / 4
 
 
 def of_steps(change: Callable[[Array], Array]) -> Callable[[Case], Result]:

@@ -89,7 +89,7 @@ UFUNC_NOISE: Mapping[Any, float] = MappingProxyType(
     {
         **dict.fromkeys((np.add, np.subtract, np.multiply, np.divide), ROUNDING),
         **dict.fromkeys((np.exp, np.tanh), FUNCTION),
-        **dict.fromkeys((np.negative, np.absolute, np.maximum, np.minimum), 0.0),
+        **dict.fromkeys((np.negative, np.maximum), 0.0),
     }
 )
 """The standard deviation of an elementwise operation, relative to its result."""

@@ -48,6 +48,8 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
                     "np.matmul has a noise model for a noisy matrix times another matrix, and no other product"
                 )
             return source.product(*values)
+        if ufunc is np.maximum and (out or np.any(values[1])):
+            raise TypeError("np.maximum has a noise model for noisy numbers and 0, and for no other limit")
         if ufunc not in UFUNC_NOISE:
             raise TypeError(f"np.{ufunc.__name__} has no noise model; reference.noise.UFUNC_NOISE has those that do")
         result = np.asarray(ufunc(*values)) if out is None else ufunc(*values, out=plain(out[0]))
@@ -57,6 +59,8 @@ class Noisy(np.ndarray[Any, np.dtype[np.float64]]):
         elif ufunc is np.add and isinstance(inputs[0], Noisy) and inputs[1].terms.number:
             x, h = map(source.first_of, values)
             source.disturb_sum(result, x, self.terms, h, inputs[1].terms)
+        elif ufunc is np.maximum:
+            source.disturb_beside_zero(result, values[0])
         elif ufunc is np.subtract and not isinstance(inputs[0], Noisy):
             # (1 - z)*n + z*h is n + z*(h - n) elsewhere, which rounds twice at the size of z*n.
             source.disturb_beside(result, math.sqrt(2) * source.first_of(values[1]), ufunc)

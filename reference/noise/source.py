@@ -24,6 +24,9 @@ SAME_UNITS = 2
 SMALLEST_SPACING = 2.0**-10
 """Of the largest weight, in units of u: with a smaller spacing ties are too rare for any number of terms."""
 
+FARTHEST = 6
+"""Of their deviations, how many rounding errors are off by at most: two in a billion normal numbers are by more."""
+
 
 class NoiseSource:
     """A reproducible stream of the rounding errors of one arithmetic, for the replicas of one case.
@@ -92,6 +95,29 @@ class NoiseSource:
         first = self.first_of(result)
         self._add_errors(result, noise * np.maximum(np.abs(first), np.abs(other)), self._same(first))
         self._disturb_small(result, noise, ufunc)
+
+    def disturb_beside_zero(self, result: Array, x: Array) -> None:
+        """Add to ``result = max(x, 0)``, in place, what it may err by where few replicas of ``x`` are above 0.
+
+        Let m be x without errors, and s their deviation. As x may come to m + FARTHEST*s, the result should err by
+        s + m/FARTHEST where m is negative, and by s where it is not. Of those few alone it could be anything.
+        """
+        values = self._in_replicas(x).swapaxes(0, 1)
+        lowest, highest = values.min(axis=0), values.max(axis=0)
+        size = np.maximum(highest, -lowest)
+        near = (lowest < 0) & (highest > lowest * (FARTHEST / (FARTHEST + 1))) & (size < np.inf)
+        if not near.any():
+            return
+        halves = (values[:, near] / size[near]).reshape(2, self.replicas // 2, -1)
+        m = halves.mean(axis=(0, 1))
+        s, shown = (
+            np.sqrt(np.mean((some - exact) ** 2, axis=1))
+            for some, exact in ((halves, m), (np.maximum(halves, 0), np.maximum(m, 0)))
+        )
+        wanted = np.maximum(s + np.minimum(m, 0) / FARTHEST, shown)
+        scale = np.zeros(size.shape)
+        scale[near] = size[near] * np.sqrt(wanted**2 - shown**2).max(axis=0)
+        self._add_errors(result, scale, self._same(self.first_of(x)))
 
     def disturb_sum(self, result: Array, x: Array, x_terms: Terms, h: Array, h_terms: Terms) -> None:
         """Add to ``result = x + h``, in place, what adding up all that it consists of errs by, in whichever order.
