@@ -21,7 +21,7 @@ from reference.noise import ARITHMETICS, Arithmetic, sigma
 
 K = 6.0
 """The largest accepted error in units of sigma. Correct implementations have been seen to reach 3.8, and 5.1 in wide
-layers with many rows and beside the kink of a relu (docs/noise.md)."""
+layers with many rows (docs/noise.md)."""
 
 HONEST = 1.4
 """What the worst element of a correct implementation typically comes to, in units of sigma."""
