@@ -13,12 +13,10 @@ from conformance.faults.conditions import (
     B_IH,
     BACKWARDS,
     BIAS,
-    EQUAL_BIASES,
     GRU,
     LSTM,
     NO_BIAS,
     NO_STATES,
-    ONE_BIAS,
     RECURRENT_CELL,
     RESET_AFTER,
     RESET_BEFORE,
@@ -26,7 +24,6 @@ from conformance.faults.conditions import (
     SLOTS,
     STACKED,
     STEPS,
-    ZERO_W_HH,
     Condition,
     bias_of,
     of_cells,
@@ -308,8 +305,9 @@ GROUP.part(
 )(lambda part: part.with_equations(around=_without_b_hh_at_first) if part.h_0 is None else part)
 
 
-def left_out_where(name: str, says: str, look_at: str, shows: Condition, where: Callable[[Weights], bool]) -> None:
-    """A fault in which some recurrent biases are not added."""
+def left_out_where(name: str, says: str, look_at: str, given: str, where: Callable[[Weights], bool]) -> None:
+    """A fault in which recurrent biases are not added where weights are as ``given`` says."""
+    shows = Condition(given, lambda case: any(where(w) for w in case.weights))
     GROUP.case(name, says, look_at=look_at, where="b_hh", shows=shows & B_HH & A_STEP)(
         lambda case: change_weights(
             case, lambda w: change_fields(w, ("b_hh",), np.zeros_like) if case.layer.bias and where(w) else w
@@ -321,20 +319,20 @@ left_out_where(
     "equal-biases-added-once",
     "Where b_hh equals b_ih, the two are taken to be one parameter, which is added once.",
     "whether parameters are told apart by what is in them",
-    EQUAL_BIASES,
+    "b_ih equal to b_hh",
     lambda w: np.array_equal(w.b_ih, w.b_hh),
 )
 left_out_where(
     "biases-in-one-array-added-once",
     "Where b_ih and b_hh are given as one array, that is added once.",
     "whether parameters are told apart by where they are in memory",
-    ONE_BIAS,
+    "one array for both biases",
     lambda w: w.b_ih is w.b_hh,
 )
 left_out_where(
     "b-hh-left-out-where-w-hh-is-zero",
     "Where w_hh is zero, the recurrent product is left out, and b_hh with it.",
     "what is left out with a product of zeros",
-    ZERO_W_HH,
+    "a w_hh of zeros",
     lambda w: not np.any(w.w_hh),
 )
