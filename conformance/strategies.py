@@ -455,13 +455,17 @@ def filled(
 def cases_with_nan(
     draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: st.SearchStrategy[str], **wanted: Any
 ) -> Case:
-    """Cases as :func:`cases` has them, with NaN for one feature of one valid step of a row."""
-    case = draw(cases(capabilities, cell, dtypes, zero_length=False, **wanted))
+    """Cases as :func:`cases` has them, with NaN for one number of a row, in its valid steps or its initial state."""
+    case = draw(cases(capabilities, cell, dtypes, **wanted))
     row = draw(st.integers(0, case.batch_size - 1))
-    step = draw(st.integers(0, int(case.row_lengths[row]) - 1))
-    x = case.x.copy()
-    x[row, step, draw(st.integers(0, case.layer.input_size - 1))] = np.nan
-    return replace(case, x=x)
+    states = [name for name in ("h_0", "c_0") if getattr(case, name) is not None]
+    name = draw(st.sampled_from(["x", *states]))
+    array = getattr(case, name).copy()
+    # A row without valid steps has it in its padding, where it reaches nothing.
+    along = max(int(case.row_lengths[row]), 1) if name == "x" else len(array)
+    at, unit = draw(st.integers(0, along - 1)), draw(st.integers(0, array.shape[-1] - 1))
+    array[(row, at, unit) if name == "x" else (at, row, unit)] = np.nan
+    return replace(case, **{name: array})
 
 
 @st.composite

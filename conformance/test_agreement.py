@@ -46,5 +46,5 @@ def test_numbers_that_are_zero_are_as_any_others(backend: Judged, case: Case) ->
 
 @for_every_case(input_mode="linear", strategy=cases_with_nan)
 def test_nan_reaches_what_depends_on_it_and_nothing_else(backend: Judged, case: Case) -> Verdict:
-    """NaN in a valid step makes NaN of every output that depends on it, and changes no other."""
+    """NaN in a valid step or an initial state makes NaN of every output that depends on it, and changes no other."""
     return agrees_with_reference(backend, case)

@@ -72,7 +72,8 @@ class Verdict:
 class Truth:
     """The right answer to a case, and the error that an arithmetic may make in it.
 
-    NaN in a valid step makes NaN of what depends on it. What does not has the value and the sigma that it has anyway.
+    NaN in a valid step or in an initial state makes NaN of what depends on it. What does not has the value and the
+    sigma that it has anyway.
     """
 
     case: Case
@@ -87,7 +88,7 @@ class Truth:
         if self._numbers is self.case:
             return value
         with np.errstate(all="ignore"):
-            reached = reference.run(self.case.astype(np.float64))
+            reached = self._in_dialect(reference.run(self.case.astype(np.float64)))
         return Result(
             **{name: np.where(np.isnan(getattr(reached, name)), np.nan, array) for name, array in value.items()}
         )
@@ -124,31 +125,33 @@ class Truth:
 
     @cached_property
     def _numbers(self) -> Case:
-        """The case with zeros for NaN in its valid steps."""
+        """The case with zeros for its NaN."""
         if not has_nan(self.case):
             return self.case
-        return replace(self.case, x=np.where(np.isnan(self.case.x), 0, self.case.x))
+        return self.case.map(lambda array: np.where(np.isnan(array), 0, array).astype(array.dtype))
 
     @cached_property
     def _value_and_rest(self) -> tuple[Result, Result | None]:
         """The answer without NaN, and what float64 cannot hold of it where that counts: where float64 is judged."""
         if self.arithmetic.unit > FLOAT64.unit:
             with np.errstate(all="ignore"):  # a case may be meant to overflow; the judging sees what comes of it
-                parts: tuple[Result, Result | None] = reference.run(self._numbers.astype(np.float64)), None
-        else:
-            answer = exact.truth(self._numbers)
-            parts = answer.hi, answer.lo
+                return self._in_dialect(reference.run(self._numbers.astype(np.float64))), None
+        answer = exact.truth(self._numbers)
+        return self._in_dialect(answer.hi), self._in_dialect(answer.lo)
+
+    def _in_dialect(self, result: Result) -> Result:
+        """``result``, in which states of rows of length 0 are made zero, in place, where the backend says so."""
         if self.zero_length == "zero" and self.case.lengths is not None:
-            for part in filter(None, parts):
-                for name, array in part.items():
-                    if name != "y":
-                        array[:, self.case.row_lengths == 0] = 0
-        return parts
+            for name, array in result.items():
+                if name != "y":
+                    array[:, self.case.row_lengths == 0] = 0
+        return result
 
 
 def has_nan(case: Case) -> bool:
-    """Whether there is NaN in a valid step."""
-    return bool(np.any(np.isnan(case.x[case.valid])))
+    """Whether there is NaN in a valid step or in an initial state."""
+    given = (case.x[case.valid], *(state for state in (case.h_0, case.c_0) if state is not None))
+    return any(bool(np.any(np.isnan(array))) for array in given)
 
 
 def truth_of(case: Case, capabilities: Capabilities) -> Truth:

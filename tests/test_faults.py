@@ -71,6 +71,8 @@ def special(kind: Layer) -> Iterator[Case]:
     lost = some_case(layer, batch=3, steps=4, lengths=[2, 4, 3])
     lost.x[1, 1, 2] = np.nan
     yield lost
+    assert ragged.h_0 is not None
+    yield replace(ragged, h_0=np.where(np.arange(ragged.batch_size)[:, None] == 1, np.nan, ragged.h_0))
     yield some_case(both, batch=3, steps=4).map(np.asfortranarray)
     yield some_case(layer, batch=2, steps=3).map(lambda array: array * 64)
     yield some_case(layer, batch=2, steps=3).map(lambda array: array * 1024)

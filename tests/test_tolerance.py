@@ -376,6 +376,27 @@ def test_nan_is_asked_for_in_all_that_depends_on_it(dtype: Any) -> None:
     assert only(judge(truth, replace(right, y=spread)))[0] == "nan"
 
 
+@pytest.mark.parametrize("zero_length", ["hold", "zero"])
+@pytest.mark.parametrize("name", ["h_0", "c_0"])
+def test_nan_in_a_state_is_asked_for_in_its_row_alone(name: str, zero_length: Any) -> None:
+    """Of a row without steps it is the state in the end, or zero, as the dialect says; y has nothing of it."""
+    case = some_case(replace(LSTM, num_layers=1, direction=Direction.FORWARD), lengths=LENGTHS)
+    state = getattr(case, name).copy()
+    state[0, [1, 2], 0] = np.nan  # the third row is empty
+    truth = truth_of(replace(case, **{name: state}), Capabilities(zero_length=zero_length))
+    first_unit = np.arange(2) == 0
+    reached = np.zeros((4, 5, 2), bool)
+    reached[1, : case.row_lengths[1]] = True
+    assert truth.value.c_n is not None
+    # In the first step NaN of c reaches its own unit alone.
+    reached[1, 0] = first_unit | (name == "h_0")
+    assert np.array_equal(np.isnan(truth.value.y), reached)
+    for ending, array in (("h_0", truth.value.h_n), ("c_0", truth.value.c_n)):
+        assert np.isnan(array[0, 1]).all() and not np.isnan(array[0, [0, 3]]).any()
+        assert np.array_equal(np.isnan(array[0, 2]), first_unit & (zero_length == "hold") & (ending == name))
+    assert judge(truth, truth.value).accepted and truth.informative
+
+
 def test_nan_in_the_padding_reaches_nothing() -> None:
     """What stands there is not looked at."""
     case = some_case(GRU, lengths=LENGTHS)

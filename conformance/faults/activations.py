@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance.faults.conditions import A_STEP, LSTM, NOT_RELU, RELU, RNN, Condition, of_cells, reaching
+from conformance.faults.conditions import A_STEP, LSTM, NAN, NOT_RELU, RELU, RNN, Condition, of_cells, reaching
 from conformance.faults.equations import Function
 from conformance.faults.fault import Edits, Group
 from conformance.faults.parts import Part
-from conformance.tolerance import has_nan
 from reference import Array, Cell
 from reference.cells import relu, sigmoid
 
@@ -22,8 +21,6 @@ GROUP = Group(
 )
 
 GATED = (Cell.LSTM, Cell.GRU)
-
-NAN = Condition("NaN in a valid step", has_nan)
 
 
 def activation(

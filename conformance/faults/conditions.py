@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from conformance.faults.equations import Equations
+from conformance.tolerance import has_nan
 from reference import Array, Case, Cell, Direction, run
 from reference.case_file import arrays_of_case
 
@@ -87,6 +88,7 @@ C_0 = Condition("c_0 not zero", lambda case: _nonzero(case.c_0))
 STATES = (H_0 | C_0).called("initial states not zero")
 RECURRENT = (STEPS | (H_0 & A_STEP)).called("two steps or more, or h_0 not zero")
 RECURRENT_CELL = (STEPS | (STATES & A_STEP)).called("two steps or more, or an initial state not zero")
+NAN = Condition("NaN in a valid step or a state", has_nan)
 NO_STATES = Condition("no initial states", lambda case: case.h_0 is None)
 
 STEP_OF_ZEROS = Condition(
@@ -111,9 +113,6 @@ ROWS = Condition("two rows or more", lambda case: case.batch_size >= 2)
 UNITS = Condition("two units or more", lambda case: case.layer.hidden_size >= 2)
 SKIP = Condition("input_mode skip", lambda case: case.layer.input_mode == "skip")
 NO_BIAS = Condition("a layer without bias", lambda case: not case.layer.bias)
-ZERO_W_HH = Condition("a w_hh of zeros", lambda case: any(not np.any(w.w_hh) for w in case.weights))
-EQUAL_BIASES = Condition("b_ih equal to b_hh", lambda case: any(np.array_equal(w.b_ih, w.b_hh) for w in case.weights))
-ONE_BIAS = Condition("one array for both biases", lambda case: any(w.b_ih is w.b_hh for w in case.weights))
 BIAS = Condition("biases not zero", lambda case: any(_nonzero(w.b_ih) or _nonzero(w.b_hh) for w in case.weights))
 B_IH = Condition("b_ih not zero", lambda case: any(_nonzero(w.b_ih) for w in case.weights))
 B_HH = Condition("b_hh not zero", lambda case: any(_nonzero(w.b_hh) for w in case.weights))

@@ -14,7 +14,9 @@ from conformance.faults.conditions import (
     EMPTY,
     LENGTHS,
     LSTM,
+    NAN,
     PADDING,
+    ROWS,
     STACKED,
     STATES,
     STEP_OF_ZEROS,
@@ -444,6 +446,35 @@ def _(run: Run) -> Run:
         return replace(result, y=result.y + mask, **states)
 
     return wrong
+
+
+@GROUP.result(
+    "output-masked-by-a-product",
+    "Past the length the state is put out times zero, which is NaN where the state is.",
+    look_at="whether masking selects or multiplies",
+    where="y past the length",
+    shows=LENGTHS & PADDING & NAN,
+    kind="F30",
+)
+def _(case: Case, result: Result) -> Result:
+    held = np.concatenate(result.h_n[-case.layer.num_directions :], axis=-1)[:, None]
+    return replace(result, y=np.where(case.valid[:, :, None], result.y, 0 * np.abs(held)))
+
+
+@GROUP.result(
+    "rows-sorted-by-a-product",
+    "Rows are put in order by a product with a matrix of ones and zeros, which passes NaN on to every row.",
+    look_at="whether rows are moved or multiplied",
+    where="rows beside one with NaN",
+    shows=LENGTHS & ROWS & NAN,
+    kind="F30",
+)
+def _(case: Case, result: Result) -> Result:
+    if case.lengths is None:
+        return result
+    batch_axes = {"y": 0, "h_n": 1, "c_n": 1}
+    passed_on = {n: (0 * np.abs(array)).sum(batch_axes[n], keepdims=True) for n, array in result.items()}
+    return Result(**{n: array + passed_on[n] for n, array in result.items()})
 
 
 @GROUP.result(

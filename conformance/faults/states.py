@@ -14,6 +14,7 @@ from conformance.faults.conditions import (
     H_0,
     H_0_ZEROS,
     LSTM,
+    NAN,
     NO_STATES,
     ROWS,
     SLOTS,
@@ -114,6 +115,14 @@ state_fault(
     None,
     "c_0",
     (Cell.LSTM,),
+)
+state_fault(
+    "nan-in-a-state-is-zero",
+    "A state that starts from NaN starts from zero.",
+    "whether initial states are made numbers on their way to the kernel",
+    NAN.called("NaN in an initial state"),
+    lambda case: change_states(case, lambda state: np.where(np.isnan(state), np.zeros_like(state), state)),
+    "F55",
 )
 
 
