@@ -238,13 +238,15 @@ def sweeps(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: s
     An activation that is wrong on a short interval is wrong in few elements of other cases. Here every unit of every
     row and step takes it at another point: its gate reads nothing but the input of the unit's own. What the other gates
     read is a constant, which is the last input, as a backend may have no bias. ``"c"`` is the activation of an LSTM's
-    cell state, whose argument is spread by ``c_0``.
+    cell state, whose argument is spread by ``c_0``; it is large where the forget or the output gate is swept, as an
+    error of these shows beside any number. Weights may be large as well, where inputs are small.
     """
     batch, steps, hidden = SWEPT
     gates = GATES[cell]
     swept = draw(st.sampled_from([*gates, "c"] if cell is Cell.LSTM else gates))
     centre, span, start = draw(st.integers(-6, 6)), draw(st.sampled_from([32, 32, 8, 2])), draw(st.integers(0, 127))
     layer = draw(single_layers(capabilities, cell, hidden + 1, hidden))
+    weight, cell_state = 2.0 ** draw(st.sampled_from([0, 0, 6, -6])), 256 if swept in "fo" else 1
     constants = st.integers(-24, 24).map(lambda n: (n or 8) / 8)
     dtype = numpy_dtype(draw(dtypes))
 
@@ -257,7 +259,7 @@ def sweeps(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: s
         w_hh = np.zeros((len(gates), hidden, hidden))
         for g, gate in enumerate(gates):
             if gate == swept:
-                w_ih[g, :, :hidden] = np.eye(hidden)
+                w_ih[g, :, :hidden] = np.eye(hidden) * weight
             else:
                 w_ih[g, :, hidden] = draw(constants)
                 w_hh[g] = np.eye(hidden) * draw(constants) / 4
@@ -265,9 +267,9 @@ def sweeps(draw: st.DrawFn, /, capabilities: Capabilities, cell: Cell, dtypes: s
         return Weights(w_ih, w_hh, bias, bias.copy())
 
     slots = layer.num_directions
-    x = np.concatenate([points(batch, steps, hidden), np.ones((batch, steps, 1))], axis=2)
+    x = np.concatenate([points(batch, steps, hidden) / weight, np.ones((batch, steps, 1))], axis=2)
     h_0 = points(slots, batch, hidden) / 16
-    c_0 = points(slots, batch, hidden) if cell is Cell.LSTM else None
+    c_0 = points(slots, batch, hidden) * cell_state if cell is Cell.LSTM else None
     return Case(layer, tuple(weights() for _ in range(slots)), x, h_0, c_0).astype(dtype)
 
 
@@ -342,12 +344,14 @@ def cases_with_zeros(
 ) -> Case:
     """Cases in which numbers are zero: all of a kind, those at one place along an axis, or all but those.
 
-    Many an example starts from zeros, or shows what an impulse does. What is zero may be left out, and something that
-    is not zero with it.
+    Or the input is one-hot. Many an example starts from zeros, shows what an impulse does, or reads characters. What is
+    zero may be left out, and something that is not zero with it.
     """
     case = draw(cases(capabilities, cell, dtypes, states=True))
     names = ["h_0", *["c_0"] * (cell is Cell.LSTM), "x", "w_hh", "w_ih", *["b_ih", "b_hh"] * case.layer.bias]
     zeroing = {name: draw(_zeroing()) for name in draw(st.sets(st.sampled_from(names), min_size=1, max_size=3))}
+    if "x" in zeroing and draw(st.booleans()):
+        zeroing["x"] = _one_hot
     slots = range(len(case.weights))
     of_weights = set(slots) if draw(st.booleans()) else {draw(st.sampled_from(slots))}
 
@@ -376,6 +380,12 @@ def _zeroing(draw: st.DrawFn) -> Callable[[Array], Array]:
         return np.moveaxis(along, 0, axis % array.ndim)
 
     return zeroed
+
+
+def _one_hot(x: Array) -> Array:
+    """The largest feature of every step becomes 1, and all others 0."""
+    hot: Array = np.arange(x.shape[-1]) == np.argmax(x, axis=-1, keepdims=True)
+    return hot.astype(x.dtype)
 
 
 def _repeated(array: Array, axes: set[int]) -> Array:

@@ -60,6 +60,7 @@ def special(kind: Layer) -> Iterator[Case]:
     still = some_case(layer, batch=3, steps=4, lengths=[4, 2, 3])
     still.x[:, 1] = 0
     yield still
+    yield replace(still, x=np.tile(np.eye(still.x.shape[2])[0], (*still.x.shape[:2], 1)))
     yield some_case(layer, batch=9, steps=18)
     yield some_case(replace(layer, input_size=514), batch=1, steps=2, states=False)
     yield some_case(replace(layer, hidden_size=514), batch=2, steps=2)
@@ -74,6 +75,8 @@ def special(kind: Layer) -> Iterator[Case]:
     assert ragged.h_0 is not None
     yield replace(ragged, h_0=np.where(np.arange(ragged.batch_size)[:, None] == 1, np.nan, ragged.h_0))
     yield some_case(both, batch=3, steps=4).map(np.asfortranarray)
+    full = some_case(layer, batch=2, steps=3)
+    yield full if full.c_0 is None else replace(full, c_0=full.c_0 * 8192)
     yield some_case(layer, batch=2, steps=3).map(lambda array: array * 64)
     yield some_case(layer, batch=2, steps=3).map(lambda array: array * 1024)
     yield some_case(layer, batch=2, steps=3).map(lambda array: array * 2.0**-14)

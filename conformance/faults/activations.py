@@ -263,15 +263,16 @@ for _limit in (5, 10, 50):
         tuple(Cell),
         total=lambda x, limit=_limit: np.clip(x, -limit, limit),
     )
-activation(
-    "cell-clipped-at-three",
-    "The cell state is clipped to [-3, 3] after every step.",
-    "a cell_clip option that is always on",
-    "the cell state",
-    LSTM & beyond(3, "tanh"),
-    (Cell.LSTM,),
-    lstm_cell=lambda i, f, g, c: np.clip(f * c + i * g, -3, 3),
-)
+for _limit, _name in ((3, "three"), (1000, "a-thousand")):
+    activation(
+        f"cell-clipped-at-{_name}",
+        f"The cell state is clipped to [-{_limit}, {_limit}] after every step.",
+        "a cell_clip option that is always on",
+        "the cell state",
+        LSTM & beyond(_limit, "tanh"),
+        (Cell.LSTM,),
+        lstm_cell=lambda i, f, g, c, limit=_limit: np.clip(f * c + i * g, -limit, limit),
+    )
 activation(
     "state-clipped-at-one",
     "The hidden state is clipped to [-1, 1] after every step.",

@@ -336,3 +336,23 @@ left_out_where(
     "a w_hh of zeros",
     lambda w: not np.any(w.w_hh),
 )
+
+
+def _is_one_hot(case: Case) -> bool:
+    x = case.x[case.valid]
+    return len(x) > 0 and all(bool(np.all(np.sum(is_so, axis=-1) == 1)) for is_so in (x == 1, x != 0))
+
+
+@GROUP.case(
+    "one-hot-input-without-b-ih",
+    "Where x is one-hot, columns of w_ih are looked up in place of a product, and b_ih is left out.",
+    look_at="the path of inputs that stand for indices",
+    where="b_ih of the first layer",
+    shows=Condition("a one-hot x", _is_one_hot) & B_IH & A_STEP,
+)
+def _(case: Case) -> Case:
+    if not _is_one_hot(case):
+        return case
+    first = case.layer.num_directions
+    without = [change_fields(w, ("b_ih",), np.zeros_like) for w in case.weights[:first]]
+    return replace(case, weights=(*without, *case.weights[first:]))

@@ -12,7 +12,7 @@ from conformance.faults.activations import beyond
 from conformance.faults.conditions import A_STEP, NOT_RELU, Condition, of_cells, of_dtype, reaching
 from conformance.faults.equations import Function
 from conformance.faults.fault import Group
-from conformance.faults.gates import change_fields
+from conformance.faults.gates import change_fields, change_weights
 from conformance.faults.parts import Part
 from reference import Array, Case, Cell, Result
 from reference.cells import sigmoid
@@ -169,6 +169,21 @@ def _(run: Callable[[Case], Result]) -> Callable[[Case], Result]:
 )
 def _(case: Case) -> Case:
     return case if case.dtype != np.float64 else replace(case, x=case.x.astype(np.float32).astype(np.float64))
+
+
+def _has_large_weight(case: Case) -> bool:
+    return any(w is not None and bool(np.any(np.abs(w) > 8)) for each in case.weights for w in (each.w_ih, each.w_hh))
+
+
+@GROUP.case(
+    "weights-clipped-at-eight",
+    "Weights beyond 8 are clipped to 8, the range that they were calibrated for.",
+    look_at="the range of weights that are quantized",
+    where="w_ih and w_hh",
+    shows=Condition("a weight beyond 8", _has_large_weight) & A_STEP,
+)
+def _(case: Case) -> Case:
+    return change_weights(case, lambda w: change_fields(w, ("w_ih", "w_hh"), lambda array: np.clip(array, -8, 8)))
 
 
 def function(name: str, says: str, look_at: str, shows: Condition, **changes: Any) -> None:
