@@ -89,6 +89,7 @@ def made_report(*backends: BackendContents) -> Report:
                 "python": "3.11.7",
                 "numpy": "2.0.0",
                 "hypothesis": "6.100.0",
+                "touchstone": "0" * 12,
                 "platform": "Linux",
                 "selection": {"paths": ["conformance"], "keyword": None, "marker": None, "case": None},
                 "shard": None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,16 +59,19 @@ def test_a_broken_claim_may_not_lose_more_than_a_bit(bits: float, is_worse: bool
     assert compared(recorded, report).worse == ([lost] if is_worse else [])
 
 
-@pytest.mark.parametrize(("seed", "deviates", "is_worse"), [("7", True, False), (None, True, True), ("7", False, True)])
+@pytest.mark.parametrize(
+    "otherwise", [{"seed": "7"}, {"profile": "thorough"}, {"hypothesis": "7"}, {"touchstone": "7"}, {}]
+)
+@pytest.mark.parametrize("deviates", [True, False])
 def test_a_known_deviation_may_show_more_in_other_cases(
-    seed: str | None, deviates: bool, is_worse: bool, recorded: dict[str, Entry]
+    otherwise: dict[str, Any], deviates: bool, recorded: dict[str, Entry]
 ) -> None:
     """Fewer bits then say nothing of the backend; in the same cases they do, and so they do without a deviation."""
     report = made_report()
     claim = report["runs"][0]["backends"][0]["claims"][0]
     claim["total"]["bits"], claim["deviating"] = 14.2, {"loses-bits": 1} if deviates else {}
-    if seed is not None:
-        report["runs"][0]["seed"] = seed
+    report["runs"][0].update(otherwise)  # type: ignore[typeddict-item]
+    is_worse = not (deviates and otherwise)
     comparison = compared(recorded, report)
     assert comparison.worse == ([f"{LSTM} has lost bits: 24.0 then, 14.2 now"] if is_worse else [])
     told = f"{LSTM} has other bits, as a known deviation may in other cases: 24.0 then, 14.2 now"
@@ -109,7 +113,7 @@ def test_versions_cases_and_other_bits_are_told_and_fail_nothing(recorded: dict[
     """They are what a reader needs to judge a difference."""
     report = made_report()
     (run,) = report["runs"]
-    run["numpy"], run["seed"] = "9.9", "7"
+    run["numpy"], run["touchstone"], run["seed"] = "9.9", "f" * 12, "7"
     run["backends"][0]["description"] = "some 2.0"
     run["backends"][0]["claims"][1]["digests"]["lstm-one"] = "f" * 16
     del run["backends"][0]["claims"][2]
@@ -119,6 +123,7 @@ def test_versions_cases_and_other_bits_are_told_and_fail_nothing(recorded: dict[
         "1 of 3 recorded claims were not judged in this run",
         "description was 'some 1.0' and is 'some 2.0'",
         "numpy was '2.0.0' and is '9.9'",
+        "touchstone was '000000000000' and is 'ffffffffffff', so other cases may have been judged",
         "seed was 'None' and is '7', so other cases were judged",
         "1 of 2 golden vectors give other bits, as they may: lstm-one",
     ]

@@ -16,6 +16,7 @@ import pytest
 
 from conformance.features import AXES, features_of, unclaimed
 from conformance.report import contents, store
+from conformance.report.collect import digest_of_sources
 from conformance.report.contents import BackendContents, Claim, Report, Run, new_report
 from conformance.report.matrix import added, columns, standing_of
 from conformance.report.merge import MergeError, merge
@@ -187,7 +188,7 @@ def test_the_types_and_the_schema_say_the_same() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
-        (("format",), 2, "report.format is 2, but should be one of [1]"),
+        (("format",), 1, "report.format is 1, but should be one of [2]"),
         (("runs", 0, "seed"), None, "report.runs[0].seed is None, but should be string"),
         (("runs", 0, "started"), "today", "report.runs[0].started is 'today', but should match"),
         (("runs", 0, "new"), 1, "report.runs[0].new is superfluous"),
@@ -401,8 +402,8 @@ def test_two_runs_alike_in_everything_are_numbered(report: Report) -> None:
         (None, "cannot be read (No such file or directory), but should be what --report has written"),
         ("garbage", "is not JSON, but should be what --report has written"),
         ("[]", "is no report: report is [], but should be object"),
-        ('{"format": 9}', "has format 9, but should have format 1"),
-        ('{"format": 1, "incomplete": false}', "is no report: report.runs is missing"),
+        ('{"format": 9}', "has format 9, but should have format 2"),
+        ('{"format": 2, "incomplete": false}', "is no report: report.runs is missing"),
     ],
 )
 def test_a_file_that_is_no_report_is_one_sentence(content: str | None, says: str, tmp_path: Path) -> None:
@@ -464,6 +465,21 @@ def test_a_standing_follows_from_what_became_of_the_cases(counts: Any, claimed: 
     assert standing_of(counts, claimed).status == status
 
 
+def test_the_code_of_the_suite_has_a_digest(tmp_path: Path) -> None:
+    """Every source counts, by its name and its content; what is no source does not."""
+    (tmp_path / "backends" / "onnx").mkdir(parents=True)
+    source = tmp_path / "backends" / "onnx" / "one.py"
+    source.write_text("A = 1")
+    (before, again) = digest_of_sources(tmp_path), digest_of_sources(tmp_path)
+    (tmp_path / "backends" / "notes.txt").write_text("none")
+    beside = digest_of_sources(tmp_path)
+    source.write_text("A = 2")
+    changed = digest_of_sources(tmp_path)
+    source.rename(source.with_name("two.py"))
+    assert before == again == beside
+    assert len({before, changed, digest_of_sources(tmp_path)}) == 3
+
+
 def some_run(**fields: Any) -> Run:
     """A run in which nothing was judged."""
     selection: contents.Selection = {"paths": [], "keyword": None, "marker": None, "case": None}
@@ -471,7 +487,7 @@ def some_run(**fields: Any) -> Run:
         "incomplete": False,
         "started": "2026-01-01T00:00:00Z",
         "seconds": 1.0,
-        **dict.fromkeys(("profile", "seed", "python", "numpy", "hypothesis", "platform"), "x"),
+        **dict.fromkeys(("profile", "seed", "python", "numpy", "hypothesis", "touchstone", "platform"), "x"),
         "selection": selection,
         "shard": None,
         "unavailable": [],

@@ -30,10 +30,13 @@ FORMAT = 1
 BITS = 1.0
 """How many effective bits a claim may lose without being called worse."""
 
-VERSIONS = ("description", "python", "numpy", "hypothesis", "platform")
+VERSIONS = ("description", "python", "numpy", "hypothesis", "touchstone", "platform")
 
-CASES = ("profile", "seed", "hypothesis")
-"""What decides which cases are generated."""
+ASKED = ("profile", "seed")
+"""What the command line says of the cases."""
+
+GENERATING = ("hypothesis", "touchstone")
+"""The versions that decide with it which cases are generated."""
 
 DEVIATING = "deviating"
 """After a claim in which a known deviation shows."""
@@ -63,7 +66,7 @@ def _entry(backend: BackendContents, run: Run) -> Entry:
     judged = [claim for claim in backend["claims"] if claim["outcome"] in ("passed", "failed", "crashed")]
     return {
         "versions": {name: {**run, **backend}[name] for name in VERSIONS},
-        "cases": {name: run[name] for name in CASES if name != "hypothesis"},  # type: ignore[literal-required]
+        "cases": {name: run[name] for name in ASKED},  # type: ignore[literal-required]
         "claimed": claimed(backend),
         "claims": {_title(claim): _standing(claim) for claim in sorted(judged, key=_title)},
         "vectors": dict(sorted(pair for claim in judged for pair in claim["digests"].items())),
@@ -251,20 +254,19 @@ def _compare_claim(found: Difference, title: str, stood: str, stands: str, same_
 
 def _cases_of(entry: Entry) -> tuple[Any, ...]:
     """What decides which cases an entry is of."""
-    return tuple({**entry["versions"], **entry["cases"]}.get(name) for name in CASES)
+    return tuple({**entry["versions"], **entry["cases"]}.get(name) for name in ASKED + GENERATING)
 
 
 def _tell_versions(found: Difference, before: Entry, now: Entry) -> None:
     changed = {name: (before["versions"].get(name), now["versions"][name]) for name in VERSIONS}
     for name, (then, current) in changed.items():
         if then != current:
-            found.told.append(f"{name} was {then!r} and is {current!r}")
+            cases = ", so other cases may have been judged" if name in GENERATING else ""
+            found.told.append(f"{name} was {then!r} and is {current!r}{cases}")
     other_cases = {name: (before["cases"].get(name), now["cases"][name]) for name in now["cases"]}
     for name, (then, current) in other_cases.items():
         if then != current:
             found.told.append(f"{name} was {then!r} and is {current!r}, so other cases were judged")
-    if changed["hypothesis"][0] != changed["hypothesis"][1]:
-        found.told.append("another Hypothesis may have generated other cases")
 
 
 def _tell_bits(found: Difference, before: Mapping[str, str], now: Mapping[str, str]) -> None:

@@ -8,19 +8,21 @@ had not come to is listed as not run.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import numpy as np
 import pytest
 
+import conformance
 from backends import DTYPES, Backend, describe
 from backends.isolated import capabilities_to_json
 from conformance.features import unclaimed
@@ -46,6 +48,9 @@ CLAIM = "touchstone"
 
 DEVIATION = "touchstone deviation"
 """That by which it carries a known deviation: the name of its backend, and a :class:`DeviationContents`."""
+
+PACKAGES = ("reference", "backends", "conformance", "golden")
+"""What the suite is made of."""
 
 CLAIMS = "conformance/test_"
 """How the ids of the suite's tests begin."""
@@ -300,12 +305,21 @@ def _run_of(config: pytest.Config, started: float, missing: Mapping[str, str]) -
         "python": platform.python_version(),
         "numpy": np.__version__,
         "hypothesis": hypothesis.__version__,
+        "touchstone": digest_of_sources(),
         "platform": f"{platform.system()} {platform.machine()}",
         "selection": _selection(config),
         "shard": config.getoption("--shard"),
         "unavailable": [{"spec": spec, "reason": reason} for spec, reason in missing.items()],
         "backends": [],
     }
+
+
+def digest_of_sources(root: Path = Path(conformance.__file__).parents[1]) -> str:
+    """Of the code that the cases come from: Hypothesis draws constants that it finds there, too."""
+    digest = hashlib.sha256()
+    for source in sorted(file for package in PACKAGES for file in (root / package).rglob("*.py")):
+        digest.update(source.relative_to(root).as_posix().encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _selection(config: pytest.Config) -> Selection:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal, TypedDict
 
-FORMAT = 1
+FORMAT = 2
 """Of the file; it changes when a reader has to."""
 
 INFINITE = 1e30
@@ -149,6 +149,8 @@ class Run(TypedDict):
     python: str
     numpy: str
     hypothesis: str
+    touchstone: str
+    """A digest of the code of the suite, which decides with Hypothesis which cases are generated."""
     platform: str
     selection: Selection
     shard: str | None

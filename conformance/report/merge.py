@@ -30,7 +30,7 @@ def _identity(run: Run) -> tuple[object, ...]:
     """What the shards of a run have in common; of a run that is no shard, all that it is."""
     selection = run["selection"]
     asked = (tuple(selection["paths"]), selection["keyword"], selection["marker"], selection["case"])
-    environment = (run["python"], run["numpy"], run["hypothesis"], run["platform"])
+    environment = (run["python"], run["numpy"], run["hypothesis"], run["touchstone"], run["platform"])
     backends = tuple((backend["name"], backend["spec"], backend["description"]) for backend in run["backends"])
     parts = None if run["shard"] is None else run["shard"].partition("/")[2]
     return (run["profile"], run["seed"], environment, asked, backends, parts, None if parts else run["started"])
