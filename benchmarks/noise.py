@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 from backends import Backend, Capabilities, describe, load
 from conformance.power import single_threaded
 from conformance.search import content_of
-from conformance.strategies import cases, cases_that_repeat, cases_with_zeros, filled, single_layers
+from conformance.strategies import cases, cases_that_repeat, cases_with_zeros, filled, single_layers, sweeps
 from conformance.tolerance import K, ratios, truth_of
 from reference import Array, Case, Cell
 from reference.noise import ARITHMETICS
@@ -75,6 +75,7 @@ STRATEGIES: dict[str, Strategy] = {
     "usual": cases,
     "repeating": cases_that_repeat,
     "zeros": cases_with_zeros,
+    "sweeps": sweeps,
     "wide": wide_cases,
 }
 
