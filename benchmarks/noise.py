@@ -35,7 +35,7 @@ from conformance.power import single_threaded
 from conformance.search import content_of
 from conformance.strategies import cases, cases_that_repeat, cases_with_zeros, filled, single_layers, sweeps
 from conformance.tolerance import K, ratios, truth_of
-from reference import Array, Case, Cell
+from reference import Array, Case, Cell, Weights
 from reference.noise import ARITHMETICS
 
 Strategy = Callable[..., st.SearchStrategy[Case]]
@@ -115,9 +115,14 @@ def measured_chunk(study: Study, cell: Cell, chunk_seed: int) -> dict[bytes, dic
     warnings.simplefilter("ignore")  # of hypothesis, about its speed
     backend, capabilities = study.load()
     found = _chunk(STRATEGIES[study.of](capabilities, cell, st.just(study.dtype)), chunk_seed)
-    different = {content_of(case): case for case in found if any(np.any(w.w_hh) for w in case.weights)}
+    different = {content_of(case): case for case in found if any(map(_multiplies, case.weights))}
     with np.errstate(all="ignore"):
         return {key: measure(backend, capabilities, case) for key, case in different.items()}
+
+
+def _multiplies(weights: Weights) -> bool:
+    """Whether any weight is not zero, as all are in the case that Hypothesis tries first."""
+    return any(np.any(w) for w in (weights.w_ih, weights.w_hh) if w is not None)
 
 
 def _chunk(strategy: st.SearchStrategy[Case], chunk_seed: int) -> list[Case]:
